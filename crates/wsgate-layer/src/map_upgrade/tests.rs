@@ -1,0 +1,469 @@
+//! Over real hyper connections in memory, with axum's own `WebSocketUpgrade` as the handler.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::ws::{Message, WebSocket, WebSocketUpgrade},
+    response::IntoResponse,
+    routing::{any, get},
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use h2::client::SendRequest;
+use http::{Request, Response, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
+    task::JoinHandle,
+};
+
+use super::*;
+use crate::upgrade::UpgradedIo;
+
+const UPGRADE: &[u8] = b"GET /echo HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n\
+    upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A text frame, masked with a key of zeros so that the payload can be read in the test.
+fn text(payload: &str) -> Vec<u8> {
+    let mut frame = vec![0x81, 0x80 | payload.len() as u8, 0, 0, 0, 0];
+    frame.extend(payload.as_bytes());
+    frame
+}
+
+/// The same frame as a server sends it.
+fn echoed(payload: &str) -> Vec<u8> {
+    let mut frame = vec![0x81, payload.len() as u8];
+    frame.extend(payload.as_bytes());
+    frame
+}
+
+// ===== the server =====
+
+/// A handler that knows of no layer.
+async fn echo(ws: WebSocketUpgrade) -> impl IntoResponse {
+    ws.on_upgrade(|mut socket: WebSocket| async move {
+        while let Some(Ok(message)) = socket.recv().await {
+            if matches!(message, Message::Text(_)) && socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Serves one connection over a pipe of this size, and gives the client's end.
+fn serve(app: Router, pipe: usize) -> (DuplexStream, JoinHandle<()>) {
+    let (near, far) = duplex(pipe);
+    let server = tokio::spawn(async move {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http2().enable_connect_protocol();
+        let service = TowerToHyperService::new(app);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(near), service);
+        // An error is a client that left; each test asserts on what it sees itself.
+        let _ = connection.await;
+    });
+    (far, server)
+}
+
+/// Adds its name to the log when the first byte is written through it.
+struct Tagged<S> {
+    inner: S,
+    name: &'static str,
+    log: Arc<Mutex<Vec<&'static str>>>,
+    wrote: bool,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tagged<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tagged<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if !std::mem::replace(&mut self.wrote, true) {
+            self.log.lock().unwrap().push(self.name);
+        }
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// The echo with four layers round it, and the log of their order.
+fn four_deep() -> (Router, Arc<Mutex<Vec<&'static str>>>) {
+    let log = Arc::<Mutex<Vec<_>>>::default();
+    let tag = |name| {
+        let log = Arc::clone(&log);
+        MapUpgradeLayer::new(move |inner: UpgradedIo| Tagged {
+            inner,
+            name,
+            log,
+            wrote: false,
+        })
+    };
+    let app = Router::new()
+        .route("/echo", any(echo))
+        .layer(tag("first"))
+        .layer(tag("second"))
+        .layer(tag("third"))
+        .layer(tag("outermost"));
+    (app, log)
+}
+
+// ===== the clients =====
+
+/// The head of a response, and what came behind it.
+async fn head(io: &mut DuplexStream) -> (String, Vec<u8>) {
+    let mut seen = Vec::new();
+    loop {
+        if let Some(end) = seen.windows(4).position(|w| w == b"\r\n\r\n") {
+            let rest = seen.split_off(end + 4);
+            return (String::from_utf8(seen).unwrap(), rest);
+        }
+        assert_ne!(
+            io.read_buf(&mut seen).await.unwrap(),
+            0,
+            "ended within the head: {seen:?}"
+        );
+    }
+}
+
+async fn h1_expect(io: &mut DuplexStream, mut seen: Vec<u8>, expected: &[u8]) {
+    while seen.len() < expected.len() {
+        assert_ne!(
+            io.read_buf(&mut seen).await.unwrap(),
+            0,
+            "ended after {seen:?}"
+        );
+    }
+    assert_eq!(seen, expected);
+}
+
+async fn h2(io: DuplexStream) -> SendRequest<Bytes> {
+    let (send, mut connection) = h2::client::handshake(io).await.unwrap();
+    let mut send = send;
+    // The server's settings, which allow extended CONNECT, come with the first reads.
+    tokio::select! {
+        _ = &mut connection => panic!("the connection ended"),
+        () = async {
+            while !send.is_extended_connect_protocol_enabled() {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    tokio::spawn(connection);
+    std::future::poll_fn(|cx| send.poll_ready(cx))
+        .await
+        .unwrap();
+    send
+}
+
+fn extended_connect() -> Request<()> {
+    Request::connect("https://a/echo")
+        .version(Version::HTTP_2)
+        .extension(h2::ext::Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13")
+        .body(())
+        .unwrap()
+}
+
+async fn h2_expect(body: &mut h2::RecvStream, expected: &[u8]) {
+    let mut seen = Vec::new();
+    while seen.len() < expected.len() {
+        let data = body.data().await.expect("the stream ended").unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        seen.extend(data);
+    }
+    assert_eq!(seen, expected);
+}
+
+// ===== the tests =====
+
+#[tokio::test]
+async fn four_layers_over_http1_in_their_order() {
+    let (app, log) = four_deep();
+    let (mut client, server) = serve(app, 1024);
+    client.write_all(UPGRADE).await.unwrap();
+    let (head, rest) = head(&mut client).await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    client.write_all(&text("hello")).await.unwrap();
+    h1_expect(&mut client, rest, &echoed("hello")).await;
+    assert_eq!(
+        *log.lock().unwrap(),
+        ["first", "second", "third", "outermost"]
+    );
+    drop(client);
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn four_layers_over_http2_in_their_order() {
+    let (app, log) = four_deep();
+    let (client, server) = serve(app, 1024);
+    let mut send = h2(client).await;
+    let (res, mut tx) = send.send_request(extended_connect(), false).unwrap();
+    let res = res.await.unwrap();
+    assert_eq!(res.status(), 200);
+    tx.send_data(text("hello").into(), false).unwrap();
+    h2_expect(&mut res.into_body(), &echoed("hello")).await;
+    assert_eq!(
+        *log.lock().unwrap(),
+        ["first", "second", "third", "outermost"]
+    );
+    drop((send, tx));
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn frames_in_the_segment_of_the_handshake_arrive() {
+    let (app, _) = four_deep();
+    let (mut client, _server) = serve(app, 1 << 20);
+    let payloads: Vec<_> = (0..500).map(|i| format!("early {i}")).collect();
+    let mut segment = UPGRADE.to_vec();
+    segment.extend(payloads.iter().flat_map(|p| text(p)));
+    client.write_all(&segment).await.unwrap();
+    let (_, rest) = head(&mut client).await;
+    let expected: Vec<_> = payloads.iter().flat_map(|p| echoed(p)).collect();
+    h1_expect(&mut client, rest, &expected).await;
+}
+
+/// The handler keeps its `OnUpgrade`, says no, and the connection goes on as HTTP.
+#[tokio::test]
+async fn a_declined_upgrade_leaves_an_http_connection() {
+    let kept = Arc::<Mutex<Option<OnUpgrade>>>::default();
+    let keep = Arc::clone(&kept);
+    let decline = move |mut req: Request<Body>| async move {
+        *keep.lock().unwrap() = req.extensions_mut().remove();
+        (StatusCode::FORBIDDEN, "not today")
+    };
+    let app = Router::new()
+        .route("/echo", any(decline))
+        .route("/ok", get(|| async { "ok" }))
+        .layer(MapUpgradeLayer::new(|io: UpgradedIo| io));
+
+    let (mut client, _server) = serve(app.clone(), 1024);
+    client.write_all(UPGRADE).await.unwrap();
+    let (first, rest) = head(&mut client).await;
+    assert!(first.starts_with("HTTP/1.1 403"), "{first}");
+    h1_expect(&mut client, rest, b"not today").await;
+    let on_upgrade = kept.lock().unwrap().take().unwrap();
+    assert!(on_upgrade.await.unwrap_err().is_canceled());
+    client
+        .write_all(b"GET /ok HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(head(&mut client).await.0.starts_with("HTTP/1.1 200"));
+
+    let (client, _server) = serve(app, 1024);
+    let mut send = h2(client).await;
+    let (res, _tx) = send.send_request(extended_connect(), false).unwrap();
+    let res = res.await.unwrap();
+    assert_eq!(res.status(), 403);
+    h2_expect(&mut res.into_body(), b"not today").await;
+    let on_upgrade = kept.lock().unwrap().take().unwrap();
+    assert!(on_upgrade.await.unwrap_err().is_canceled());
+}
+
+/// The handler is still thinking when the client goes: its `OnUpgrade` must not wait for ever.
+#[tokio::test]
+async fn a_client_that_leaves_is_noticed_by_a_slow_handler() {
+    let (tx, mut kept) = tokio::sync::mpsc::channel::<OnUpgrade>(1);
+    let slow = move |mut req: Request<Body>| async move {
+        tx.send(req.extensions_mut().remove().unwrap())
+            .await
+            .unwrap();
+        std::future::pending::<StatusCode>().await
+    };
+    let app = Router::new()
+        .route("/echo", any(slow))
+        .layer(MapUpgradeLayer::new(|io: UpgradedIo| io));
+
+    let (mut client, _server) = serve(app.clone(), 1024);
+    client.write_all(UPGRADE).await.unwrap();
+    let on_upgrade = kept.recv().await.unwrap();
+    drop(client);
+    assert!(on_upgrade.await.unwrap_err().is_canceled());
+
+    let (client, _server) = serve(app, 1024);
+    let mut send = h2(client).await;
+    let (res, mut tx) = send.send_request(extended_connect(), false).unwrap();
+    let on_upgrade = kept.recv().await.unwrap();
+    tx.send_reset(h2::Reason::CANCEL);
+    drop((res, tx));
+    assert!(on_upgrade.await.unwrap_err().is_canceled());
+}
+
+/// Nobody reads at the client: the handler must be stopped after a bounded number of messages, and
+/// go on where it was when the client reads.
+#[tokio::test]
+async fn a_slow_reader_stops_a_fast_handler() {
+    const MESSAGES: usize = 500;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let flood = move |ws: WebSocketUpgrade| async move {
+        // Without a buffer of its own, which would hide ours.
+        ws.write_buffer_size(0)
+            .on_upgrade(move |mut socket| async move {
+                for i in 0..MESSAGES {
+                    let message = vec![i as u8; 4096];
+                    if socket.send(Message::Binary(message.into())).await.is_err() {
+                        return;
+                    }
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+    };
+    let app = Router::new()
+        .route("/echo", any(flood))
+        .layer(MapUpgradeLayer::new(|io: UpgradedIo| io))
+        .layer(MapUpgradeLayer::new(|io: UpgradedIo| io));
+
+    let (mut client, _server) = serve(app, 1024);
+    client.write_all(UPGRADE).await.unwrap();
+    let (_, mut rest) = head(&mut client).await;
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    // The pipe holds 1 KiB, the message in flight is the handler's.
+    assert!(
+        sent.load(Ordering::Relaxed) <= 1,
+        "{sent:?} messages were taken"
+    );
+
+    client.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest.len(), MESSAGES * (4 + 4096));
+    let seen: Vec<_> = rest
+        .chunks(4 + 4096)
+        .map(|frame| frame[4] as usize)
+        .collect();
+    let expected: Vec<_> = (0..MESSAGES).map(|i| i % 256).collect();
+    assert_eq!(seen, expected);
+}
+
+/// A page, a stream, and an `Upgrade` to something else: all as without the layer.
+#[tokio::test]
+async fn other_requests_pass_untouched() {
+    let stream = || async {
+        let chunks = futures_util::stream::iter(["one", "two"]).then(|chunk| async move {
+            tokio::task::yield_now().await;
+            Ok::<_, io::Error>(chunk)
+        });
+        Body::from_stream(chunks)
+    };
+    let upgradable = |req: Request<Body>| async move {
+        req.extensions().get::<OnUpgrade>().is_some().to_string()
+    };
+    let app = Router::new()
+        .route("/stream", get(stream))
+        .route("/upgradable", get(upgradable))
+        .layer(MapUpgradeLayer::new(|_: UpgradedIo| -> UpgradedIo {
+            unreachable!()
+        }));
+    let (mut client, _server) = serve(app, 1024);
+
+    client
+        .write_all(b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let (_, rest) = head(&mut client).await;
+    h1_expect(&mut client, rest, b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n").await;
+
+    let h2c = b"GET /upgradable HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n";
+    client.write_all(h2c).await.unwrap();
+    let (_, rest) = head(&mut client).await;
+    h1_expect(&mut client, rest, b"true").await;
+}
+
+/// A future that was polled, dropped, or whose service failed leaves nothing behind.
+#[tokio::test]
+async fn an_error_of_the_inner_service_fails_the_upgrade() {
+    let (_sender, theirs) = crate::upgrade::pair::<DuplexStream>();
+    let req = Request::get("/")
+        .header("upgrade", "websocket")
+        .extension(theirs)
+        .body(())
+        .unwrap();
+    let (mut service, mut handle) = tower_test::mock::spawn_layer::<Request<()>, Response<()>, _>(
+        MapUpgradeLayer::new(|io: UpgradedIo| io),
+    );
+    handle.allow(1);
+    tokio_test::assert_ready_ok!(service.poll_ready());
+    let mut response = pin!(service.call(req));
+    let (mut req, respond) = handle.next_request().await.unwrap();
+    let minted = req.extensions_mut().remove::<OnUpgrade>().unwrap();
+    respond.send_error("no");
+    assert_eq!(response.as_mut().await.unwrap_err().to_string(), "no");
+    assert!(minted.await.unwrap_err().is_canceled());
+}
+
+/// Reads what is there and no more, to keep `ready!` and `Poll` in the signature honest.
+#[tokio::test]
+async fn a_wrapper_may_change_what_is_read() {
+    struct Upper<S>(S);
+    impl<S: AsyncRead + Unpin> AsyncRead for Upper<S> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.0).poll_read(cx, buf))?;
+            // Frame headers have no ASCII letters here; the mask is zero.
+            buf.filled_mut()[before..].make_ascii_uppercase();
+            Poll::Ready(Ok(()))
+        }
+    }
+    impl<S: AsyncWrite + Unpin> AsyncWrite for Upper<S> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, buf)
+        }
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+    let app = Router::new()
+        .route("/echo", any(echo))
+        .layer(MapUpgradeLayer::new(Upper));
+    let (mut client, _server) = serve(app, 1024);
+    client.write_all(UPGRADE).await.unwrap();
+    let (_, rest) = head(&mut client).await;
+    client.write_all(&text("hello")).await.unwrap();
+    h1_expect(&mut client, rest, &echoed("HELLO")).await;
+}

@@ -1,0 +1,108 @@
+use std::{fmt, sync::Once};
+
+use http::{Request, Response};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{UpgradeSender, UpgradedIo, pair};
+use crate::handshake::Kind;
+
+/// Puts a minted `OnUpgrade` in place of the connection's, where the request is a WebSocket
+/// handshake. Any other request passes untouched and gives `None`.
+///
+/// A handshake without an `OnUpgrade` gives `None` too, and a warning, once, that says what to
+/// change: the server below was built not to upgrade, so that no layer can act.
+pub fn intercept<T, B>(req: &mut Request<B>) -> Option<Intercepted<T>>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let kind = Kind::of(req)?;
+    let Some(outer) = req.extensions_mut().remove::<OnUpgrade>() else {
+        warn_once(kind);
+        return None;
+    };
+    let (sender, minted) = pair();
+    req.extensions_mut().insert(minted);
+    Some(Intercepted {
+        kind,
+        outer,
+        sender,
+    })
+}
+
+/// A handshake whose stream we will stand in, if the inner service accepts it.
+///
+/// Dropped, it fails the inner `OnUpgrade`, as hyper does for a client that left.
+pub struct Intercepted<T>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    kind: Kind,
+    outer: OnUpgrade,
+    sender: UpgradeSender<T>,
+}
+
+// ===== impl Intercepted =====
+
+impl<T> Intercepted<T>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    /// Completes the handshake with the inner service's answer: where that accepts, `wrap` is put
+    /// round the stream as soon as the connection gives it.
+    ///
+    /// The gate is the status alone: hyper fulfils an HTTP/1.1 `OnUpgrade` after a refusal too,
+    /// with whatever is left of the connection.
+    ///
+    /// The task that waits for the stream belongs to the connection: hyper resolves or drops its
+    /// `OnUpgrade` when the connection ends, and the task with it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn complete<B>(
+        self,
+        res: &Response<B>,
+        wrap: impl FnOnce(UpgradedIo) -> T + Send + 'static,
+    ) {
+        if !self.kind.is_accepted(res.status()) {
+            return;
+        }
+        let Self { outer, sender, .. } = self;
+        tokio::spawn(async move {
+            match outer.await {
+                Ok(upgraded) => {
+                    if let Err(error) = sender.send(wrap(TokioIo::new(upgraded))) {
+                        tracing::error!(%error, "no stream for the handler");
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "the client left before the upgrade"),
+            }
+        });
+    }
+}
+
+impl<T> fmt::Debug for Intercepted<T>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intercepted")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+fn warn_once(kind: Kind) {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            handshake = %kind,
+            "a WebSocket handshake came without hyper's OnUpgrade, so that no layer can act on its \
+             stream: serve with upgrades (axum::serve or axum-server do, unless `http1_only` was \
+             called; a bare hyper connection needs `with_upgrades`), and let no layer outside take \
+             the OnUpgrade out of the request"
+        );
+    });
+}
