@@ -1,0 +1,147 @@
+//! What a handler learns about the connection its request came on.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use http::header::STRICT_TRANSPORT_SECURITY;
+use http::uri::Scheme;
+use http::{HeaderValue, Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::accept::canonical;
+
+/// Makes the service of one connection from the peer's address.
+#[derive(Clone, Debug)]
+pub(crate) struct MakeConnection {
+    app: Router,
+    scheme: Scheme,
+    hsts: Option<HeaderValue>,
+}
+
+/// Puts `ConnectInfo<SocketAddr>` and `Scheme` in each request's extensions, and HSTS on each
+/// answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection<S> {
+    inner: S,
+    peer: SocketAddr,
+    scheme: Scheme,
+    hsts: Option<HeaderValue>,
+}
+
+pin_project! {
+    pub(crate) struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        hsts: Option<HeaderValue>,
+    }
+}
+
+// ===== impl MakeConnection =====
+
+impl MakeConnection {
+    pub(crate) fn new(app: Router, scheme: Scheme, hsts: Option<HeaderValue>) -> Self {
+        Self {
+            // As axum's own make-services do: settle the routes once, not at each request.
+            app: app.with_state(()),
+            scheme,
+            hsts,
+        }
+    }
+}
+
+impl Service<SocketAddr> for MakeConnection {
+    type Response = Connection<Router>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, peer: SocketAddr) -> Self::Future {
+        ready(Ok(Connection {
+            inner: self.app.clone(),
+            // A handler that compares addresses with a list would have to know otherwise.
+            peer: canonical(peer),
+            scheme: self.scheme.clone(),
+            hsts: self.hsts.clone(),
+        }))
+    }
+}
+
+// ===== impl Connection =====
+
+impl<S, B, R> Service<Request<B>> for Connection<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        request.extensions_mut().insert(self.scheme.clone());
+        ResponseFuture {
+            inner: self.inner.call(request),
+            hsts: self.hsts.clone(),
+        }
+    }
+}
+
+// ===== impl ResponseFuture =====
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = ready!(this.inner.poll(cx))?;
+        if let Some(value) = this.hsts.take() {
+            response
+                .headers_mut()
+                .entry(STRICT_TRANSPORT_SECURITY)
+                .or_insert(value);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_keeps_the_hsts_of_its_own() {
+        let own = || async { [(STRICT_TRANSPORT_SECURITY, "max-age=1")] };
+        let app = Router::new()
+            .route("/own", get(own))
+            .route("/", get(|| async {}));
+        let hsts = HeaderValue::from_static("max-age=9");
+        let mut make = MakeConnection::new(app, Scheme::HTTPS, Some(hsts));
+        let mut service = make.call(([192, 0, 2, 1], 1).into()).await.unwrap();
+
+        for (path, expected) in [("/own", "max-age=1"), ("/", "max-age=9")] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = service.call(request).await.unwrap();
+            let sent = response.headers().get_all(STRICT_TRANSPORT_SECURITY);
+            assert_eq!(sent.iter().collect::<Vec<_>>(), [expected]);
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The settings of a server, and what is made of them.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Handle, Server as AxumServer};
+use http::uri::Scheme;
+use tokio::net::TcpListener;
+use tokio::task::{JoinSet, spawn_blocking};
+use tracing::{dispatcher, info, warn};
+
+use crate::accept::TlsPort;
+use crate::connection::MakeConnection;
+use crate::error::{ServerError, ServerErrorKind};
+use crate::handshake_log::HandshakeLog;
+use crate::hsts::Hsts;
+use crate::limits::Limits;
+use crate::redirect::{self, PlainHttp};
+use crate::running::{BoxFuture, Running, Stop};
+use crate::tls::{Loaded, Tls};
+
+/// Serves an axum [`Router`] over HTTPS, HTTP/1.1 and HTTP/2.
+///
+/// See the [crate documentation](crate) for an example and for what each request carries.
+/// Nothing happens before [`serve`](Self::serve) or [`start`](Self::start).
+#[must_use = "nothing listens before serve() or start()"]
+pub struct Server {
+    address: SocketAddr,
+    tls: Option<Tls>,
+    redirect: Option<SocketAddr>,
+    public_port: Option<u16>,
+    hsts: Option<Hsts>,
+    limits: Limits,
+    shutdown_on: Option<BoxFuture>,
+    shutdown_grace: Duration,
+}
+
+// ===== impl Server =====
+
+impl Server {
+    /// A server for one address. Port 0 lets the operating system choose;
+    /// [`Running::local_addr`] tells which.
+    ///
+    /// `[::]` listens for IPv6 and, on most systems, for IPv4 as well.
+    pub fn bind(address: impl Into<SocketAddr>) -> Self {
+        Self {
+            address: address.into(),
+            tls: None,
+            redirect: None,
+            public_port: None,
+            hsts: None,
+            limits: Limits::default(),
+            shutdown_on: None,
+            shutdown_grace: SHUTDOWN_GRACE,
+        }
+    }
+
+    /// Serves HTTPS with these certificates.
+    ///
+    /// Without this call the server speaks plain HTTP (HTTP/2 too, for clients that know it
+    /// beforehand), which is right behind something else that ends TLS and nowhere else:
+    /// browsers open no WebSocket from an https page to it, and do not speak HTTP/2 with it.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Listens on a second address, in plain HTTP, and sends everyone who comes there to https
+    /// (308, with the same path and query). Needs [`tls`](Self::tls).
+    pub fn redirect_http(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.redirect = Some(address.into());
+        self
+    }
+
+    /// The port on which clients reach the HTTPS listener, for redirects and
+    /// [`Running::url`]. Default: the port that is listened on. Set it where a container or a
+    /// router maps another one.
+    pub fn public_port(mut self, port: u16) -> Self {
+        self.public_port = Some(port);
+        self
+    }
+
+    /// Tells browsers to come by https only. Off by default: it cannot be taken back at once.
+    /// Needs [`tls`](Self::tls), as it must not be sent over plain HTTP (RFC 6797 7.2).
+    pub fn hsts(mut self, hsts: Hsts) -> Self {
+        self.hsts = Some(hsts);
+        self
+    }
+
+    /// Sets the time limits on what comes before a handler runs. All are on by default.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Shuts down in an orderly way when the future is ready: at a signal, say. Listening ends at
+    /// once, and requests under way get the [grace](Self::shutdown_grace) to finish.
+    pub fn shutdown_on<F>(mut self, signal: F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.shutdown_on = Some(Box::pin(signal));
+        self
+    }
+
+    /// How long requests under way may take when the server is shut down by
+    /// [`shutdown_on`](Self::shutdown_on). Default: 8 s, as `docker stop` kills after ten.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.shutdown_grace = grace;
+        self
+    }
+
+    /// Serves `app` until the server is [shut down](Self::shutdown_on).
+    ///
+    /// # Errors
+    ///
+    /// When it cannot start; see [`ServerErrorKind`](crate::ServerErrorKind).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the [`Running`] in it: listening ends, and so do the
+    /// connections that were not upgraded.
+    pub async fn serve(self, app: Router) -> Result<(), ServerError> {
+        self.start(app).await?.wait().await
+    }
+
+    /// Starts serving `app` and returns once connections are accepted.
+    ///
+    /// To serve another `tower::Service` than a router, wrap it:
+    /// `Router::new().fallback_service(service)`.
+    ///
+    /// # Errors
+    ///
+    /// When settings contradict each other, a certificate or key cannot be used, or an address
+    /// cannot be listened on. Nothing is left listening then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing listening.
+    pub async fn start(self, app: Router) -> Result<Running, ServerError> {
+        self.check()?;
+        let loaded = match self.tls {
+            Some(tls) => Some(load(tls).await?),
+            None => None,
+        };
+        // Both before the first connection is accepted, so that a failure of the second leaves
+        // no trace of the first.
+        let (listener, address) = listen(self.address).await?;
+        let redirect = match self.redirect {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let public_port = self.public_port.unwrap_or(address.port());
+        let log = Arc::new(HandshakeLog::default());
+        let handle = Handle::new();
+        let mut handles = vec![handle.clone()];
+        let mut listeners = JoinSet::new();
+
+        let server = prepare(listener, &self.limits, handle, &log);
+        let names = match loaded {
+            Some(Loaded { config, names }) => {
+                let hsts = self.hsts.as_ref().map(Hsts::header_value);
+                let make = MakeConnection::new(app, Scheme::HTTPS, hsts);
+                let tls = RustlsAcceptor::new(RustlsConfig::from_config(config));
+                let acceptor = TlsPort::new(tls, self.limits.clone(), public_port);
+                listeners.spawn(server.acceptor(acceptor).serve(make));
+                Some(names)
+            }
+            None => {
+                let make = MakeConnection::new(app, Scheme::HTTP, None);
+                listeners.spawn(server.acceptor(NoDelayAcceptor).serve(make));
+                None
+            }
+        };
+
+        let redirect_address = redirect.map(|(listener, address)| {
+            let handle = Handle::new();
+            handles.push(handle.clone());
+            let make = MakeConnection::new(redirect_app(public_port), Scheme::HTTP, None);
+            let server = prepare(listener, &self.limits, handle, &log);
+            listeners.spawn(server.acceptor(NoDelayAcceptor).serve(make));
+            address
+        });
+
+        let stop = self.shutdown_on.map(|signal| Stop {
+            signal,
+            grace: self.shutdown_grace,
+        });
+        let url = url(names.as_deref(), address.ip(), public_port);
+        info!(
+            %address,
+            redirect = redirect_address.map(tracing::field::display),
+            names = names.as_deref().map(|names| tracing::field::display(names.join(" "))),
+            "listening, {url}"
+        );
+        Ok(Running::new(
+            address,
+            redirect_address,
+            url,
+            names.unwrap_or_default(),
+            handles,
+            listeners,
+            stop,
+        ))
+    }
+
+    /// Finds contradictions before anything is touched.
+    fn check(&self) -> Result<(), ServerError> {
+        self.limits.check()?;
+        let refuse = |what| Err(ServerError::new(ServerErrorKind::Configuration, what));
+        if self.tls.is_none() && self.redirect.is_some() {
+            return refuse("redirect_http sends clients to https, and there is none: set tls too");
+        }
+        if self.tls.is_none() && self.hsts.is_some() {
+            return refuse(
+                "hsts must not be sent over plain HTTP: set tls too, or let whatever ends TLS in \
+                 front of this server send it",
+            );
+        }
+        if self.hsts.as_ref().is_some_and(Hsts::too_short_to_preload) {
+            warn!("the hsts preload list wants a max-age of a year at least");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .field("tls", &self.tls)
+            .field("redirect", &self.redirect)
+            .field("public_port", &self.public_port)
+            .field("hsts", &self.hsts)
+            .field("limits", &self.limits)
+            .field("shutdown_grace", &self.shutdown_grace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads certificates where blocking is allowed, with the caller's subscriber, which belongs to
+/// the thread.
+async fn load(tls: Tls) -> Result<Loaded, ServerError> {
+    let dispatch = dispatcher::get_default(Clone::clone);
+    spawn_blocking(move || dispatcher::with_default(&dispatch, || tls.load()))
+        .await
+        .map_err(|error| {
+            ServerError::new(
+                ServerErrorKind::Certificate,
+                "reading the certificates failed in an unexpected way",
+            )
+            .because(error)
+        })?
+}
+
+/// Listens, and tells with which port.
+async fn listen(asked: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let bound = async {
+        let listener = TcpListener::bind(asked).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound
+        .await
+        .map_err(|error| ServerError::listen(asked, error))
+}
+
+/// What all our listeners have in common. Narrowing to HTTP/1.1 is a matter of ALPN:
+/// `http1_only` would break upgrades.
+fn prepare(
+    listener: TcpListener,
+    limits: &Limits,
+    handle: Handle<SocketAddr>,
+    log: &Arc<HandshakeLog>,
+) -> AxumServer<SocketAddr> {
+    let log = Arc::clone(log);
+    let mut server = AxumServer::from_listener(listener)
+        .handle(handle)
+        .first_request_timeout(limits.first_request)
+        .accept_error_handler(move |peer, error| log.note(peer, error));
+    let builder = server.http_builder();
+    builder.http1().header_read_timeout(limits.header_read);
+    builder
+        .http2()
+        // RFC 8441 3: without the setting no client opens a WebSocket over HTTP/2.
+        .enable_connect_protocol()
+        .keep_alive_interval(limits.http2_ping_interval)
+        .keep_alive_timeout(limits.http2_ping_timeout);
+    server
+}
+
+fn redirect_app(https_port: u16) -> Router {
+    let came = PlainHttp::OnRedirectPort { https_port };
+    Router::new().fallback(move |request: Request| async move {
+        let (head, _) = request.into_parts();
+        redirect::answer(&head, came)
+    })
+}
+
+/// An address for people to open. `names` is `None` for plain HTTP.
+fn url(names: Option<&[String]>, listening: IpAddr, port: u16) -> String {
+    let exact = |name: &&String| !name.starts_with("*.") && name.parse::<IpAddr>().is_err();
+    let host = match names.and_then(|names| names.iter().find(exact)) {
+        Some(name) => name.clone(),
+        None => match listening.to_canonical() {
+            address if address.is_unspecified() => "localhost".to_owned(),
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        },
+    };
+    match (names, port) {
+        (Some(_), port) => format!("https://{}", redirect::with_port(&host, port)),
+        (None, 80) => format!("http://{host}"),
+        (None, port) => format!("http://{host}:{port}"),
+    }
+}
+
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_is_one_that_a_browser_can_open() {
+        #[track_caller]
+        fn check(names: Option<&[&str]>, listening: &str, port: u16, expected: &str) {
+            let names: Option<Vec<String>> =
+                names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            assert_eq!(
+                url(names.as_deref(), listening.parse().unwrap(), port),
+                expected
+            );
+        }
+        check(
+            Some(&["*.a.test", "a.test"]),
+            "0.0.0.0",
+            443,
+            "https://a.test",
+        );
+        check(Some(&["a.test"]), "::", 8443, "https://a.test:8443");
+        check(
+            Some(&["*.a.test", "192.0.2.1"]),
+            "192.0.2.1",
+            1,
+            "https://192.0.2.1:1",
+        );
+        check(Some(&[]), "0.0.0.0", 443, "https://localhost");
+        check(None, "127.0.0.1", 80, "http://127.0.0.1");
+        check(None, "::1", 8080, "http://[::1]:8080");
+        check(None, "::", 8080, "http://localhost:8080");
+    }
+
+    #[test]
+    fn settings_that_need_tls_say_so() {
+        #[track_caller]
+        fn check(server: &Server, text: &str) {
+            let error = server.check().unwrap_err();
+            assert_eq!(error.kind(), ServerErrorKind::Configuration);
+            assert!(error.to_string().contains(text), "{error}");
+        }
+        let server = || Server::bind(([127, 0, 0, 1], 0));
+
+        check(
+            &server().redirect_http(([127, 0, 0, 1], 0)),
+            "redirect_http",
+        );
+        check(&server().hsts(Hsts::max_age(Duration::ZERO)), "hsts");
+        check(
+            &server().limits(Limits::new().header_read(Duration::ZERO)),
+            "header_read",
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! How a server ends.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use wsgate_server::Server;
+
+use crate::support::{LOOPBACK, Log, PATIENCE, connect, get_root, hello, localhost, request};
+
+/// An app whose `/` tells that it was asked, and answers when it is let.
+fn held() -> (Router, oneshot::Receiver<()>, oneshot::Sender<()>) {
+    let (asked, was_asked) = oneshot::channel();
+    let (release, released) = oneshot::channel::<()>();
+    let once = std::sync::Arc::new(std::sync::Mutex::new(Some((asked, released))));
+    let handler = move || {
+        let (asked, released) = once.lock().unwrap().take().unwrap();
+        async move {
+            asked.send(()).unwrap();
+            let _ = released.await;
+            "finished"
+        }
+    };
+    (Router::new().route("/", get(handler)), was_asked, release)
+}
+
+#[tokio::test]
+async fn shutdown_frees_the_ports() {
+    let _log = Log::capture();
+    let (running, client) = localhost(hello(), |server| server.redirect_http(LOOPBACK)).await;
+    let (address, redirect) = (running.local_addr(), running.redirect_addr().unwrap());
+    get_root(&running, &client).await.unwrap();
+
+    timeout(PATIENCE, running.shutdown(PATIENCE))
+        .await
+        .expect("an end")
+        .unwrap();
+
+    for address in [address, redirect] {
+        TcpListener::bind(address).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_finished() {
+    let _log = Log::capture();
+    let (app, was_asked, release) = held();
+    let (running, client) = localhost(app, |server| server).await;
+    let address = running.local_addr();
+
+    let ask = async {
+        let stream = connect(address, "localhost", &client).await.unwrap();
+        request(stream, "GET / HTTP/1.1\nhost: localhost\n")
+            .await
+            .unwrap()
+    };
+    let end = async {
+        was_asked.await.unwrap();
+        let end = running.shutdown(PATIENCE);
+        tokio::pin!(end);
+        // Waiting for the request, not listening any more.
+        timeout(Duration::from_millis(20), &mut end)
+            .await
+            .unwrap_err();
+        TcpListener::bind(address).await.unwrap();
+        release.send(()).unwrap();
+        end.await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(ask, end);
+    assert!(answer.ends_with("finished"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_finish_is_cut_after_the_grace() {
+    let _log = Log::capture();
+    let (app, was_asked, _release) = held();
+    let (running, client) = localhost(app, |server| server).await;
+    let address = running.local_addr();
+
+    let ask = async {
+        let stream = connect(address, "localhost", &client).await.unwrap();
+        request(stream, "GET / HTTP/1.1\nhost: localhost\n").await
+    };
+    let end = async {
+        was_asked.await.unwrap();
+        running.shutdown(Duration::from_millis(20)).await.unwrap();
+    };
+    let (answer, ()) = timeout(PATIENCE, async { tokio::join!(ask, end) })
+        .await
+        .unwrap();
+    assert!(answer.is_err() || answer.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn dropping_it_stops_listening_and_cuts_connections() {
+    let _log = Log::capture();
+    let (app, was_asked, _release) = held();
+    let (running, client) = localhost(app, |server| server).await;
+    let address = running.local_addr();
+
+    let ask = async {
+        let stream = connect(address, "localhost", &client).await.unwrap();
+        request(stream, "GET / HTTP/1.1\nhost: localhost\n").await
+    };
+    let end = async {
+        was_asked.await.unwrap();
+        drop(running);
+    };
+    let (answer, ()) = timeout(PATIENCE, async { tokio::join!(ask, end) })
+        .await
+        .unwrap();
+    assert!(answer.is_err() || answer.unwrap().is_empty());
+    TcpListener::bind(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn serve_returns_after_its_signal() {
+    let _log = Log::capture();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = Server::bind(LOOPBACK).shutdown_on(async {
+        let _ = stopped.await;
+    });
+    let serve = server.serve(hello());
+    tokio::pin!(serve);
+    timeout(Duration::from_millis(20), &mut serve)
+        .await
+        .unwrap_err();
+    stop.send(()).unwrap();
+    timeout(PATIENCE, serve).await.expect("an end").unwrap();
+}
+
+#[tokio::test]
+async fn wait_can_be_dropped_and_called_again() {
+    let _log = Log::capture();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = Server::bind(LOOPBACK).shutdown_on(async {
+        let _ = stopped.await;
+    });
+    let mut running = server.start(hello()).await.unwrap();
+    timeout(Duration::from_millis(10), running.wait())
+        .await
+        .unwrap_err();
+    stop.send(()).unwrap();
+    timeout(PATIENCE, running.wait())
+        .await
+        .expect("an end")
+        .unwrap();
+}
