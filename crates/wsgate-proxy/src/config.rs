@@ -1,0 +1,52 @@
+use std::time::Duration;
+
+use http::HeaderValue;
+use wsgate_layer::{OriginPolicy, UpgradeHeadersLayer, client::TrustedProxies};
+
+use crate::{Endpoint, UpstreamTls, path::PathRule};
+
+/// What a proxy was told, every part checked when it was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) endpoint: Endpoint,
+    /// `Some` for every endpoint with TLS.
+    pub(crate) tls: Option<UpstreamTls>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) path: PathRule,
+    /// What to send in place of the client's Host.
+    pub(crate) host: Option<HeaderValue>,
+    pub(crate) origin: OriginPolicy,
+    pub(crate) trusted: TrustedProxies,
+}
+
+/// Longer than any connection over a healthy network takes, three lost SYNs included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An upstream may look up a session or a database before it answers.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+// ===== impl Config =====
+
+impl Config {
+    pub(crate) fn new(endpoint: Endpoint, tls: Option<UpstreamTls>) -> Self {
+        Self {
+            endpoint,
+            tls,
+            connect_timeout: CONNECT_TIMEOUT,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            path: PathRule::default(),
+            host: None,
+            origin: OriginPolicy::same_origin(),
+            trusted: TrustedProxies::none(),
+        }
+    }
+
+    pub(crate) fn headers(&self) -> UpgradeHeadersLayer {
+        let layer = UpgradeHeadersLayer::new().trusted_proxies(self.trusted.clone());
+        match &self.host {
+            Some(host) => layer.host(host.clone()),
+            None => layer,
+        }
+    }
+}

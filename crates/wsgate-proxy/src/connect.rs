@@ -1,0 +1,126 @@
+//! Reaching an endpoint: TCP or a Unix socket, and TLS on top.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::{
+    endpoint::{Address, Endpoint},
+    tls::UpstreamTls,
+};
+
+/// A connection to an endpoint.
+#[derive(Debug)]
+pub(crate) enum UpstreamStream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
+}
+
+/// Connects, names looked up and TLS included. Has no deadline of its own.
+///
+/// # Cancel safety
+///
+/// Dropped, it leaves nothing behind.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    tls: Option<&UpstreamTls>,
+) -> io::Result<UpstreamStream> {
+    match (endpoint.address(), tls) {
+        (
+            Address::Tcp {
+                host,
+                port,
+                tls: true,
+            },
+            Some(tls),
+        ) => {
+            let name = tls.name_for(host).map_err(io::Error::other)?;
+            let connector = TlsConnector::from(tls.config().clone());
+            let stream = connector.connect(name, tcp(host, *port).await?).await?;
+            Ok(UpstreamStream::Tls(Box::new(stream)))
+        }
+        (Address::Tcp { host, port, .. }, _) => Ok(UpstreamStream::Tcp(tcp(host, *port).await?)),
+        #[cfg(unix)]
+        (Address::Unix(path), _) => {
+            let stream = tokio::net::UnixStream::connect(path).await?;
+            Ok(UpstreamStream::Unix(stream))
+        }
+        #[cfg(not(unix))]
+        (Address::Unix(_), _) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    // A relayed message waits for nothing, least of all for the answer to the one before.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+// ===== impl UpstreamStream =====
+
+macro_rules! delegate {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Self::Tcp($stream) => $call,
+            Self::Tls($stream) => $call,
+            #[cfg(unix)]
+            Self::Unix($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for UpstreamStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        delegate!(self, s => Pin::new(s).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for UpstreamStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self, s => Pin::new(s).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self, s => Pin::new(s).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(s) => s.is_write_vectored(),
+            Self::Tls(s) => s.is_write_vectored(),
+            #[cfg(unix)]
+            Self::Unix(s) => s.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, s => Pin::new(s).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, s => Pin::new(s).poll_shutdown(cx))
+    }
+}

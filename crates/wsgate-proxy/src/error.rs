@@ -1,0 +1,152 @@
+//! What can go wrong before there is a tunnel: whose fault it is, and what the client is told.
+
+use std::{error::Error as _, fmt, io, time::Duration};
+
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, Version, header::CONTENT_TYPE};
+use wsgate_layer::{
+    handshake::{AnswerError, Refusal},
+    origin::OriginError,
+};
+
+use crate::{Endpoint, path::Unmapped, tls::is_tls_error};
+
+/// Why a handshake did not become a tunnel.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProxyError {
+    #[error(transparent)]
+    Refusal(Refusal),
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    #[error(transparent)]
+    Path(#[from] Unmapped),
+    #[error(
+        "the server below the proxy does not upgrade connections: serve with upgrades, and let no \
+         layer take the OnUpgrade out of the request"
+    )]
+    NoOnUpgrade,
+    #[error("upstream {endpoint} {failure}")]
+    Upstream {
+        endpoint: Endpoint,
+        #[source]
+        failure: UpstreamFailure,
+    },
+}
+
+/// What an upstream did wrong.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamFailure {
+    #[error("refused the connection")]
+    Refused(#[source] io::Error),
+    #[error("could not be reached")]
+    Unreachable(#[source] io::Error),
+    #[error("failed the TLS handshake")]
+    Tls(#[source] io::Error),
+    #[error("did not take the connection within {0:?}")]
+    ConnectTimeout(Duration),
+    #[error("broke off the handshake")]
+    BrokeOff(#[source] hyper::Error),
+    #[error("did not answer the handshake within {0:?}")]
+    HandshakeTimeout(Duration),
+    #[error("failed the handshake: {0}")]
+    Answer(AnswerError),
+}
+
+/// Who failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Gateway,
+    Upstream,
+}
+
+// ===== impl ProxyError =====
+
+impl ProxyError {
+    pub(crate) const fn side(&self) -> Side {
+        match self {
+            Self::Refusal(_) | Self::Origin(_) | Self::Path(Unmapped::DotSegments) => Side::Client,
+            Self::Path(Unmapped::OtherPrefix(_)) | Self::NoOnUpgrade => Side::Gateway,
+            Self::Upstream { .. } => Side::Upstream,
+        }
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        match self {
+            Self::Refusal(refusal) => refusal.status(),
+            Self::Origin(_) => StatusCode::FORBIDDEN,
+            Self::Path(Unmapped::DotSegments) => StatusCode::BAD_REQUEST,
+            Self::Path(Unmapped::OtherPrefix(_)) | Self::NoOnUpgrade => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Self::Upstream { failure, .. } => match failure {
+                UpstreamFailure::ConnectTimeout(_) | UpstreamFailure::HandshakeTimeout(_) => {
+                    StatusCode::GATEWAY_TIMEOUT
+                }
+                _ => StatusCode::BAD_GATEWAY,
+            },
+        }
+    }
+
+    /// The one place where an error becomes an answer.
+    pub(crate) fn to_response(&self, version: Version) -> Response<Body> {
+        if let Self::Refusal(refusal) = self {
+            return refusal.to_response(version);
+        }
+        let mut res = Response::new(Body::from(format!("{self}\n")));
+        *res.status_mut() = self.status();
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        res.headers_mut().insert(CONTENT_TYPE, text);
+        res
+    }
+
+    /// Anyone can make as many client errors as he likes, so those do not stand out in the log.
+    pub(crate) fn log(&self, client: &dyn fmt::Display, route: &str) {
+        let side = self.side();
+        let status = self.status().as_u16();
+        let cause = self.cause();
+        let cause = cause.as_deref();
+        match (side, self) {
+            (Side::Upstream | Side::Gateway, _) => {
+                tracing::warn!(%client, route, status, %side, cause, "{self}");
+            }
+            (Side::Client, Self::Origin(_)) => {
+                tracing::info!(%client, route, status, %side, cause, "{self}");
+            }
+            (Side::Client, _) => tracing::debug!(%client, route, status, %side, cause, "{self}"),
+        }
+    }
+
+    /// What lies below an upstream's failure, in the words of the libraries.
+    fn cause(&self) -> Option<String> {
+        let Self::Upstream { failure, .. } = self else {
+            return None;
+        };
+        let chain = std::iter::successors(failure.source(), |&e| e.source());
+        let words: Vec<_> = chain.map(ToString::to_string).collect();
+        (!words.is_empty()).then(|| words.join(": "))
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Upstream => "upstream",
+        })
+    }
+}
+
+// ===== impl UpstreamFailure =====
+
+impl UpstreamFailure {
+    pub(crate) fn connecting(error: io::Error) -> Self {
+        match error.kind() {
+            _ if is_tls_error(&error) => Self::Tls(error),
+            io::ErrorKind::ConnectionRefused => Self::Refused(error),
+            // The peer's kernel gave up before our deadline did.
+            _ => Self::Unreachable(error),
+        }
+    }
+}

@@ -1,0 +1,320 @@
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, OriginalUri},
+    handler::Handler,
+};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, uri::PathAndQuery};
+use http_body_util::Empty;
+use hyper::upgrade::OnUpgrade;
+use tower::{Layer, ServiceExt};
+use tower_service::Service;
+use wsgate_layer::{
+    OriginPolicy,
+    client::{self, TrustedProxies},
+    handshake::{self, AnswerError},
+};
+
+use crate::{
+    Endpoint, EndpointError, PathError, UpstreamTls,
+    config::Config,
+    error::{ProxyError, UpstreamFailure},
+    forward::{Forward, UpstreamBody},
+    path::PathRule,
+    tunnel::{self, Facts},
+};
+
+/// Proxies WebSockets to an upstream. Both an axum [`Handler`] and a tower [`Service`]; cheap to
+/// clone.
+///
+/// A tunnel belongs to its two connections: it ends when they do, whatever becomes of the proxy
+/// that opened it.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use axum::{Router, routing::any};
+/// use wsgate_proxy::WebSocketProxy;
+///
+/// let proxy = WebSocketProxy::to("http://127.0.0.1:9000")?
+///     .replace_prefix("/websocket/", "/")?
+///     .handshake_timeout(Duration::from_secs(3));
+///
+/// let app: Router = Router::new()
+///     .route("/websocket/{*path}", any(proxy.clone()))
+///     // The same as a service.
+///     .route_service("/live/websocket/{*path}", proxy);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct WebSocketProxy {
+    config: Arc<Config>,
+}
+
+/// The future of [`WebSocketProxy`].
+pub struct ProxyFuture {
+    inner: Pin<Box<dyn Future<Output = Response<Body>> + Send>>,
+}
+
+// ===== impl WebSocketProxy =====
+
+impl WebSocketProxy {
+    /// Proxies to this endpoint: `http://` or `ws://`, `https://` or `wss://`, or `unix:`.
+    ///
+    /// An `https://` endpoint is checked with the operating system's roots;
+    /// [`to_with_tls`](Self::to_with_tls) can name others. Nothing connects before the first
+    /// handshake.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] if it is none of these, has a path, or no roots can be had.
+    pub fn to(endpoint: &str) -> Result<Self, EndpointError> {
+        let endpoint: Endpoint = endpoint.parse()?;
+        let tls = match endpoint.is_tls() {
+            true => Some(UpstreamTls::system_roots()),
+            false => None,
+        };
+        let tls = tls
+            .transpose()
+            .map_err(|e| EndpointError::Tls(endpoint.to_string(), e))?;
+        Ok(Self {
+            config: Arc::new(Config::new(endpoint, tls)),
+        })
+    }
+
+    /// Proxies to this `https://` or `wss://` endpoint, checked with these roots, and perhaps shown
+    /// a certificate of ours. For an endpoint without TLS they mean nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`to`](Self::to).
+    pub fn to_with_tls(endpoint: &str, tls: UpstreamTls) -> Result<Self, EndpointError> {
+        let endpoint = endpoint.parse()?;
+        Ok(Self {
+            config: Arc::new(Config::new(endpoint, Some(tls))),
+        })
+    }
+
+    /// How long a connection may take: looking up the name, TCP and TLS. Past it the client gets
+    /// 504. Default: 5 s, longer than any connection over a healthy network takes.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.edit().connect_timeout = timeout;
+        self
+    }
+
+    /// How long the upstream may take to answer the handshake, from the connection on. Past it the
+    /// client gets 504. Default: 10 s, as it may look up a session first.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.edit().handshake_timeout = timeout;
+        self
+    }
+
+    /// Replaces the beginning of the path, as nginx's `location FROM { proxy_pass http://upstream
+    /// TO; }` does: letter by letter. Default: the path passes unchanged, as with a `proxy_pass`
+    /// without a path.
+    ///
+    /// | `from` | `to` | request | upstream gets |
+    /// |---|---|---|---|
+    /// | `/websocket/` | `/` | `/websocket/a?b=c` | `/a?b=c` |
+    /// | `/websocket` | `/app` | `/websocket/a` | `/app/a` |
+    /// | `/websocket` | `/` | `/websocket` | `/` |
+    /// | `/websocket/` | `/app` | `/websocket/a` | `/appa` |
+    ///
+    /// The path is the one that the client asked for, also where the proxy is mounted in a nested
+    /// router. One that does not begin with `from` gets 500, as the two were mounted apart; one with
+    /// `.` or `..` segments 400, as it could leave the prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`PathError`] if one of the two is no path that begins with `/`.
+    pub fn replace_prefix(mut self, from: &str, to: &str) -> Result<Self, PathError> {
+        self.edit().path = PathRule::replace(from, to)?;
+        Ok(self)
+    }
+
+    /// Sends this `Host` to the upstream. Default: the client's own, unchanged, as the upstream may
+    /// tell virtual hosts apart by it, or check the `Origin` against it.
+    #[must_use]
+    pub fn host(mut self, host: HeaderValue) -> Self {
+        self.edit().host = Some(host);
+        self
+    }
+
+    /// Sends the endpoint's own host and port as `Host`, as nginx does by default. Third-party
+    /// services often ask for it.
+    #[must_use]
+    pub fn endpoint_host(mut self) -> Self {
+        let host = self.config.endpoint.host();
+        self.edit().host = Some(host);
+        self
+    }
+
+    /// Which web pages may open a WebSocket here. Default: those of the same origin
+    /// ([`OriginPolicy::same_origin`]).
+    #[must_use]
+    pub fn origin(mut self, policy: OriginPolicy) -> Self {
+        self.edit().origin = policy;
+        self
+    }
+
+    /// Believes the `X-Forwarded-*` and `Forwarded` fields that come from these addresses. Default:
+    /// nobody's.
+    #[must_use]
+    pub fn trusted_proxies(mut self, trusted: TrustedProxies) -> Self {
+        self.edit().trusted = trusted;
+        self
+    }
+
+    /// The endpoint that this proxies to.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.config.endpoint
+    }
+
+    fn edit(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.config)
+    }
+
+    fn proxy<B>(&self, req: Request<B>) -> ProxyFuture {
+        let config = Arc::clone(&self.config);
+        // A handshake has no body: one that has is refused for its header.
+        let inner = Box::pin(proxy(config, req.map(|_| Empty::new())));
+        ProxyFuture { inner }
+    }
+}
+
+impl<B> Service<Request<B>> for WebSocketProxy {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ProxyFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, req: Request<B>) -> ProxyFuture {
+        self.proxy(req)
+    }
+}
+
+impl<S> Handler<(), S> for WebSocketProxy {
+    type Future = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+    fn call(self, req: Request<Body>, _: S) -> Self::Future {
+        self.proxy(req).inner
+    }
+}
+
+// ===== impl ProxyFuture =====
+
+impl Future for ProxyFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.inner.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for ProxyFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyFuture").finish_non_exhaustive()
+    }
+}
+
+// ===== a request's life =====
+
+async fn proxy(config: Arc<Config>, req: Request<Empty<Bytes>>) -> Response<Body> {
+    let version = req.version();
+    let client = client(&req, &config.trusted);
+    let route = route(&req);
+    match open(config, req, client.clone(), route.clone()).await {
+        Ok(res) => res,
+        Err(error) => {
+            error.log(&client, &route);
+            error.to_response(version)
+        }
+    }
+}
+
+async fn open(
+    config: Arc<Config>,
+    mut req: Request<Empty<Bytes>>,
+    client: String,
+    route: String,
+) -> Result<Response<Body>, ProxyError> {
+    let kind = handshake::check(&req).map_err(ProxyError::Refusal)?;
+    config.origin.check(&req, &config.trusted)?;
+    let on_upgrade = req.extensions_mut().remove::<OnUpgrade>();
+    let on_upgrade = on_upgrade.ok_or(ProxyError::NoOnUpgrade)?;
+
+    let path = config.path.apply(&original_path(&req))?;
+    let forward = config.headers().layer(Forward::new(config.clone(), path));
+    let upstream = |failure| ProxyError::Upstream {
+        endpoint: config.endpoint.clone(),
+        failure,
+    };
+    let res = forward.oneshot(req).await.map_err(upstream)?;
+
+    let (mut head, body) = res.into_parts();
+    if let Some(error) = head.extensions.remove::<AnswerError>() {
+        return Err(upstream(UpstreamFailure::Answer(error)));
+    }
+    let body = match body {
+        UpstreamBody::Text(text) => Body::from(text),
+        UpstreamBody::Streaming(body) => Body::new(*body),
+        UpstreamBody::Upgraded(parts) => {
+            let facts = Facts {
+                client,
+                route,
+                kind,
+                endpoint: config.endpoint.clone(),
+            };
+            tunnel::spawn(on_upgrade, *parts, facts);
+            Body::empty()
+        }
+    };
+    Ok(Response::from_parts(head, body))
+}
+
+/// The address of the client, for the log.
+fn client<B>(req: &Request<B>, trusted: &TrustedProxies) -> String {
+    let peer = client::peer_addr(req.extensions());
+    let client: Option<IpAddr> = peer.map(|p| trusted.client(p.ip(), req.headers()));
+    match (peer, client) {
+        // Its port tells connections apart that one host has opened.
+        (Some(peer), Some(client)) if peer.ip().to_canonical() == client => peer.to_string(),
+        (_, Some(client)) => client.to_string(),
+        (_, None) => "unknown".to_owned(),
+    }
+}
+
+/// The route as the router knows it, so that its values stay few.
+fn route<B>(req: &Request<B>) -> String {
+    let matched = req.extensions().get::<MatchedPath>();
+    matched
+        .map_or_else(|| req.uri().path(), |m| m.as_str())
+        .to_owned()
+}
+
+/// The path that the client asked for. A nested router takes its prefix off the request's URI.
+fn original_path<B>(req: &Request<B>) -> PathAndQuery {
+    let original = req.extensions().get::<OriginalUri>();
+    let uri = original.map_or_else(|| req.uri(), |OriginalUri(uri)| uri);
+    let path = uri.path_and_query().cloned();
+    path.unwrap_or_else(|| PathAndQuery::from_static("/"))
+}

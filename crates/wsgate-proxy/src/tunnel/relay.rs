@@ -1,0 +1,127 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep},
+};
+use wsgate_frame::{CloseCode, ControlFrame, Role};
+
+use super::{
+    direction::{Direction, End},
+    outcome::{self, First},
+    scratch::with_scratch,
+};
+
+/// Relays bytes between a client and an upstream until both directions have ended.
+///
+/// Never fails: how it ended is logged when it is dropped, whatever path led there.
+#[derive(Debug)]
+pub(super) struct Relay<C, U> {
+    client: C,
+    upstream: U,
+    to_upstream: Direction,
+    to_client: Direction,
+    /// Runs from when nothing more is to be expected.
+    linger: Option<Pin<Box<Sleep>>>,
+    opened: Instant,
+    first: Option<First>,
+}
+
+/// How long the two sides have to end their connections once both have sent a Close, or one of
+/// them is lost. Well-behaved peers need one round trip.
+const LINGER: Duration = Duration::from_secs(5);
+
+// ===== impl Relay =====
+
+impl<C, U> Relay<C, U> {
+    pub(super) fn new(client: C, upstream: U) -> Self {
+        Self {
+            client,
+            upstream,
+            to_upstream: Direction::from(Role::Client),
+            to_client: Direction::from(Role::Server),
+            linger: None,
+            opened: Instant::now(),
+            first: None,
+        }
+    }
+
+    /// Bytes that came from the upstream together with its 101.
+    pub(super) fn with_early_data(mut self, early: Bytes) -> Self {
+        self.to_client.set_early_data(early);
+        self
+    }
+
+    /// Gives the client at most this many bytes in one write.
+    pub(super) fn with_client_writes_of(mut self, max: usize) -> Self {
+        self.to_client.set_max_write(max);
+        self
+    }
+
+    /// Whether nothing more is to be expected: both sides have sent their Close, or the upstream
+    /// has ended without one and the client knows, or one of them is lost.
+    fn is_over(&self) -> bool {
+        let (up, down) = (&self.to_upstream, &self.to_client);
+        let lost = |d: &Direction| matches!(d.end(), Some(End::SourceLost(_) | End::SinkLost(_)));
+        lost(up)
+            || lost(down)
+            || (up.tracker().is_closed() && (down.tracker().is_closed() || down.end().is_some()))
+    }
+}
+
+impl<C, U> Future for Relay<C, U>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = &mut *self;
+        let (client, upstream) = (&mut me.client, &mut me.upstream);
+        let ended = with_scratch(|scratch| {
+            let up = me.to_upstream.poll(cx, client, upstream, scratch, None);
+            // A client that has sent its own Close knows what the end means.
+            let farewell = (!me.to_upstream.tracker().is_closed()).then(upstream_lost);
+            let farewell = farewell.as_ref();
+            let down = me.to_client.poll(cx, upstream, client, scratch, farewell);
+            up.is_ready() && down.is_ready()
+        });
+        if me.first.is_none() {
+            me.first = First::of(&me.to_upstream, &me.to_client);
+        }
+        if ended {
+            return Poll::Ready(());
+        }
+        if me.is_over() {
+            let linger = me.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+            return linger.as_mut().poll(cx);
+        }
+        Poll::Pending
+    }
+}
+
+impl<C, U> Drop for Relay<C, U> {
+    fn drop(&mut self) {
+        let duration = self.opened.elapsed();
+        outcome::log(
+            self.first.as_ref(),
+            duration,
+            &self.to_upstream,
+            &self.to_client,
+        );
+    }
+}
+
+/// The Close for a client whose upstream ended the connection without one. nginx would leave it
+/// with 1006, which tells nothing.
+fn upstream_lost() -> ControlFrame {
+    ControlFrame::close(CloseCode::BAD_GATEWAY, "upstream lost", None)
+        .expect("1014 may be sent and the reason is short")
+}
