@@ -1,0 +1,107 @@
+//! The project's own tool, run as `cargo xtask <task>`.
+//!
+//! It runs other programs and reads files; it depends on none of our crates, so that a task works
+//! while they do not compile. `cargo xtask --help` lists the tasks, each is a module here:
+//!
+//! - [`setup`]: what the tests need from outside: browser, nginx, Node's and Python's WebSockets;
+//! - [`mod@test`], [`ci`]: run every test; run everything that a change must pass;
+//! - [`tidy`]: rules about the tree that no compiler knows, the arrows between crates first of all;
+//! - [`features`], [`deny`]: feature combinations, dependencies; steps of `ci` that also run alone;
+//! - [`mod@bench`], [`fuzz`], [`certs`]: for work by hand.
+//!
+//! Progress goes to stderr, the programs' own output goes where they send it.
+
+mod bench;
+mod certs;
+mod ci;
+mod deny;
+mod features;
+mod fuzz;
+mod process;
+mod setup;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// The tasks of this project.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need (Debian packages, Node and Python modules), if it is missing.
+    Setup,
+    /// Set up, then run every test of the workspace, benchmarks (once each) and doc tests included.
+    Test {
+        /// Passed to one `cargo test --workspace` in place of the whole run: `-- -p wsgate-tests h2`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Everything that CI runs, in the order of what fails soonest.
+    Ci,
+    /// Check what the compiler does not: crate edges, files, links, minimum Rust version.
+    Tidy,
+    /// Check every crate under clippy with no feature, with each feature alone and with all.
+    Features,
+    /// Check the dependencies: licences, bans, sources, and advisories where their database can be had.
+    Deny,
+    /// Run the benchmarks.
+    Bench {
+        /// Passed to `cargo bench`: `-- -p wsgate-frame header`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Run each fuzz target for a while. Needs the nightly toolchain and cargo-fuzz.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
+    /// Write a test CA and a server certificate signed by it, for trials by hand.
+    Certs {
+        /// The folder to write to [default: certs in the target folder].
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// The DNS names and IP addresses of the server certificate.
+        #[arg(default_values = ["localhost", "127.0.0.1", "::1"])]
+        names: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let Cli { task } = Cli::parse();
+    let done = Workspace::load().and_then(|workspace| match task {
+        Task::Setup => setup::run(&workspace),
+        Task::Test { args } => test::run(&workspace, &args),
+        Task::Ci => ci::run(&workspace),
+        Task::Tidy => tidy::run(&workspace),
+        Task::Features => features::run(&workspace),
+        Task::Deny => deny::run(&workspace).map(|note| note.iter().for_each(|note| say(note))),
+        Task::Bench { args } => bench::run(&workspace, &args),
+        Task::Fuzz { seconds } => fuzz::run(&workspace, seconds),
+        Task::Certs { dir, names } => certs::run(&workspace, dir, &names),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line of ours between the output of the programs we run.
+fn say(line: &str) {
+    eprintln!("xtask: {line}");
+}

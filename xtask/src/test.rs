@@ -1,0 +1,30 @@
+//! `cargo xtask test`: every test there is.
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+use crate::{process, setup};
+
+/// Sets up and runs the tests; with `args`, one `cargo test` that has them.
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
+    setup::run(workspace)?;
+    if args.is_empty() {
+        all_targets(workspace)?;
+        doc_tests(workspace)
+    } else {
+        let mut cargo = process::cargo(&workspace.root);
+        process::run(cargo.args(["test", "--workspace"]).args(args))
+    }
+}
+
+/// Unit tests, integration tests, examples, and the benchmarks once each so that they cannot rot.
+pub(crate) fn all_targets(workspace: &Workspace) -> Result<()> {
+    let mut cargo = process::cargo(&workspace.root);
+    process::run(cargo.args(["test", "--workspace", "--all-targets"]))
+}
+
+/// The examples in the documentation, which `--all-targets` leaves out.
+pub(crate) fn doc_tests(workspace: &Workspace) -> Result<()> {
+    let mut cargo = process::cargo(&workspace.root);
+    process::run(cargo.args(["test", "--workspace", "--doc"]))
+}
