@@ -1,0 +1,73 @@
+//! wsgate itself: its HTTPS server with a proxy mounted in it, as an application would start it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{any, get};
+use wsgate::WebSocketProxy;
+use wsgate::server::{Pem, Running, Server, Tls};
+
+use crate::certs::TestCa;
+use crate::client::Target;
+use crate::io::within;
+
+/// wsgate's server on a free port of 127.0.0.1, with a certificate for `localhost`.
+#[derive(Debug)]
+pub struct Gateway {
+    ca: TestCa,
+    running: Running,
+}
+
+// ===== impl Gateway =====
+
+impl Gateway {
+    /// Serves this proxy at `/websocket` and beneath it, and an ordinary page at `/`.
+    pub async fn proxying(proxy: WebSocketProxy) -> Self {
+        let app = Router::new()
+            .route("/", get(|| async { "an ordinary page" }))
+            .route("/websocket", any(proxy.clone()))
+            .route("/websocket/{*rest}", any(proxy));
+        Self::serving(app).await
+    }
+
+    /// Serves any app.
+    pub async fn serving(app: Router) -> Self {
+        let ca = TestCa::new();
+        let leaf = ca.leaf(&["localhost"]);
+        let tls = Tls::pem(Pem::bytes(leaf.cert_pem), Pem::bytes(leaf.key_pem));
+        let server = Server::bind(([127, 0, 0, 1], 0)).tls(tls);
+        let running = server.start(app).await.expect("the gateway starts");
+        Self { ca, running }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.running.local_addr()
+    }
+
+    /// The authority that signed its certificate.
+    pub fn ca(&self) -> &TestCa {
+        &self.ca
+    }
+
+    /// What a client that trusts its certificate connects to.
+    pub fn target(&self) -> Target {
+        Target::tls(self.addr(), &self.ca)
+    }
+
+    /// Takes no new connection and waits for the live ones to end.
+    ///
+    /// # Panics
+    ///
+    /// When they do not.
+    pub async fn join(self) {
+        let stopped = self.running.shutdown(GRACE);
+        within("the gateway's connections end", stopped)
+            .await
+            .expect("the gateway stops");
+    }
+}
+
+/// For connections whose client has gone already.
+const GRACE: Duration = Duration::from_secs(5);

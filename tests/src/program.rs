@@ -1,0 +1,182 @@
+//! Programs that the harness runs: found, started, listened to, and ended with the test.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::io::within;
+
+/// A running program. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: String,
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    stderr: Arc<Mutex<String>>,
+    reader: AbortOnDropHandle<()>,
+}
+
+/// Where a program is.
+///
+/// # Panics
+///
+/// When it is not installed.
+pub(crate) fn find(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        // Where Debian keeps servers.
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not installed: run `cargo xtask setup`"))
+}
+
+/// A file that the setup makes.
+///
+/// # Panics
+///
+/// When it is not there.
+pub(crate) fn installed(file: PathBuf) -> PathBuf {
+    assert!(
+        file.exists(),
+        "{} is not there: run `cargo xtask setup`",
+        file.display()
+    );
+    file
+}
+
+/// The folder that cargo builds in: the one this program was built in.
+pub(crate) fn target_folder() -> PathBuf {
+    let program = std::env::current_exe().expect("a running program has a file");
+    // target/debug/deps/e2e-0123456789abcdef
+    let target = program
+        .ancestors()
+        .nth(3)
+        .expect("cargo builds three folders deep");
+    target.to_owned()
+}
+
+/// The folder with the peers' scripts.
+pub(crate) fn scripts() -> PathBuf {
+    // As cargo says it when it runs us: clones that share a target folder share this program too.
+    let package = std::env::var("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    PathBuf::from(package).join("peers")
+}
+
+// ===== impl Program =====
+
+impl Program {
+    /// Starts it; its output is ours, and its input stays open until [`Program::hang_up`].
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let name = command
+            .as_std()
+            .get_program()
+            .to_string_lossy()
+            .into_owned();
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let spawned = command.kill_on_drop(true).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let stderr = Arc::<Mutex<String>>::default();
+        let written = Arc::clone(&stderr);
+        let reader = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+                *written += &(line + "\n");
+            }
+        });
+        Self {
+            name,
+            child,
+            stdout,
+            stderr,
+            reader: AbortOnDropHandle::new(reader),
+        }
+    }
+
+    /// The next line it prints; nothing when it has ended.
+    ///
+    /// # Panics
+    ///
+    /// When it prints nothing in time.
+    pub(crate) async fn next_line(&mut self) -> Option<String> {
+        let what = format!("a line from {}", self.name);
+        within(&what, self.stdout.next_line())
+            .await
+            .expect("output in UTF-8")
+    }
+
+    /// The next line it prints.
+    ///
+    /// # Panics
+    ///
+    /// When it ends instead; what it wrote to stderr is in the message.
+    pub(crate) async fn line(&mut self) -> String {
+        match self.next_line().await {
+            Some(line) => line,
+            None => {
+                let complaints = self.complaints().await;
+                panic!("{} ended: {complaints}", self.name)
+            }
+        }
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Closes its input, which ends those of our scripts that serve.
+    pub(crate) fn hang_up(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it does not, or not with success.
+    pub(crate) async fn join(mut self) {
+        let what = format!("the end of {}", self.name);
+        let status = within(&what, self.child.wait())
+            .await
+            .expect("a child can be waited for");
+        let complaints = self.complaints().await;
+        assert!(
+            status.success(),
+            "{} failed, {status}: {complaints}",
+            self.name
+        );
+    }
+
+    /// Kills it and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        within("killing", self.child.kill())
+            .await
+            .expect("a child can be killed");
+    }
+
+    /// What it wrote to stderr, after it has ended.
+    pub(crate) async fn complaints(&mut self) -> String {
+        // Its last words may still be in the pipe, or held open by a grandchild: a moment, no more.
+        let moment = std::time::Duration::from_millis(500);
+        let _ = tokio::time::timeout(moment, &mut self.reader).await;
+        self.stderr
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
