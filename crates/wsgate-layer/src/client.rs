@@ -66,8 +66,10 @@ pub struct TrustedProxyError {
     entry: String,
 }
 
-/// `X-Forwarded-For`, the field that everyone writes.
+// The fields in which proxies tell what they saw.
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 // ===== impl TrustedProxies =====
 

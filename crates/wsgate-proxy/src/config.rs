@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use wsgate_layer::{OriginPolicy, UpgradeHeadersLayer, client::TrustedProxies};
 
-use crate::{Endpoint, UpstreamTls, path::PathRule};
+use crate::{Endpoint, UpstreamTls, WebSocketProxy, path::PathRule};
 
 /// What a proxy was told, every part checked when it was told.
 #[derive(Clone, Debug)]
@@ -20,12 +20,6 @@ pub(crate) struct Config {
     pub(crate) trusted: TrustedProxies,
 }
 
-/// Longer than any connection over a healthy network takes, three lost SYNs included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// An upstream may look up a session or a database before it answers.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
 // ===== impl Config =====
 
 impl Config {
@@ -33,8 +27,8 @@ impl Config {
         Self {
             endpoint,
             tls,
-            connect_timeout: CONNECT_TIMEOUT,
-            handshake_timeout: HANDSHAKE_TIMEOUT,
+            connect_timeout: WebSocketProxy::DEFAULT_CONNECT_TIMEOUT,
+            handshake_timeout: WebSocketProxy::DEFAULT_HANDSHAKE_TIMEOUT,
             path: PathRule::default(),
             host: None,
             origin: OriginPolicy::same_origin(),

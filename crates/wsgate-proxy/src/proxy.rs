@@ -72,6 +72,14 @@ pub struct ProxyFuture {
 // ===== impl WebSocketProxy =====
 
 impl WebSocketProxy {
+    /// How long a [connection](Self::connect_timeout) may take by default: 5 s, longer than any over
+    /// a healthy network takes, three lost SYNs included.
+    pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// How long the upstream may take to [answer](Self::handshake_timeout) by default: 10 s, as it may
+    /// look up a session or a database first.
+    pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
     /// Proxies to this endpoint: `http://` or `ws://`, `https://` or `wss://`, or `unix:`.
     ///
     /// An `https://` endpoint is checked with the operating system's roots;
@@ -109,7 +117,7 @@ impl WebSocketProxy {
     }
 
     /// How long a connection may take: looking up the name, TCP and TLS. Past it the client gets
-    /// 504. Default: 5 s, longer than any connection over a healthy network takes.
+    /// 504. Default: [5 s](Self::DEFAULT_CONNECT_TIMEOUT).
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.edit().connect_timeout = timeout;
@@ -117,7 +125,7 @@ impl WebSocketProxy {
     }
 
     /// How long the upstream may take to answer the handshake, from the connection on. Past it the
-    /// client gets 504. Default: 10 s, as it may look up a session first.
+    /// client gets 504. Default: [10 s](Self::DEFAULT_HANDSHAKE_TIMEOUT).
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.edit().handshake_timeout = timeout;

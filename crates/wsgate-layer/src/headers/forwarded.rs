@@ -10,13 +10,11 @@ use http::{
 };
 
 use crate::{
-    client::{TrustedProxies, X_FORWARDED_FOR},
+    client::{TrustedProxies, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO},
     handshake::tokens,
 };
 
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What is known of the request at this hop, none of it from the fields set here.

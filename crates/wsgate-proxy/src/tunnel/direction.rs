@@ -95,15 +95,15 @@ impl Direction {
 
     /// Moves what can be moved. Ready when the direction has ended.
     ///
-    /// `farewell` is the frame to send after everything else when the source has ended without a
-    /// Close. It goes out only at a frame boundary.
+    /// `farewell` gives the frame, if any, to send after everything else when the source has ended
+    /// without a Close. It goes out only at a frame boundary.
     pub(super) fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         source: &mut R,
         sink: &mut W,
         scratch: &mut [u8],
-        farewell: Option<&ControlFrame>,
+        farewell: impl Fn() -> Option<ControlFrame>,
     ) -> Poll<()>
     where
         R: AsyncRead + Unpin,
@@ -126,17 +126,19 @@ impl Direction {
                     Phase::Ended { end }
                 }
                 (Ok(()), Phase::Finishing { end }) => Phase::Ended { end },
-                (Ok(()), _) => self.finishing(End::Eof, farewell),
-                (Err(end), _) => self.finishing(end, farewell),
+                (Ok(()), _) => self.finishing(End::Eof, &farewell),
+                (Err(end), _) => self.finishing(end, &farewell),
             };
         }
     }
 
-    fn finishing(&mut self, end: End, farewell: Option<&ControlFrame>) -> Phase {
+    fn finishing(&mut self, end: End, farewell: impl Fn() -> Option<ControlFrame>) -> Phase {
         // The source is read only when nothing is pending, so here the sink has taken all that was
         // read, and the tracker stands where the sink does.
-        if let Some(frame) = farewell.filter(|_| self.tracker.can_inject()) {
-            self.pending = Bytes::copy_from_slice(frame);
+        if self.tracker.can_inject()
+            && let Some(frame) = farewell()
+        {
+            self.pending = Bytes::copy_from_slice(&frame);
         }
         Phase::Finishing { end }
     }

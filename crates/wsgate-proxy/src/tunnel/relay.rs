@@ -86,10 +86,8 @@ where
         let me = &mut *self;
         let (client, upstream) = (&mut me.client, &mut me.upstream);
         let ended = with_scratch(|scratch| {
-            let up = me.to_upstream.poll(cx, client, upstream, scratch, None);
-            // A client that has sent its own Close knows what the end means.
-            let farewell = (!me.to_upstream.tracker().is_closed()).then(upstream_lost);
-            let farewell = farewell.as_ref();
+            let up = me.to_upstream.poll(cx, client, upstream, scratch, || None);
+            let farewell = || farewell_after(&me.to_upstream);
             let down = me.to_client.poll(cx, upstream, client, scratch, farewell);
             up.is_ready() && down.is_ready()
         });
@@ -119,9 +117,13 @@ impl<C, U> Drop for Relay<C, U> {
     }
 }
 
-/// The Close for a client whose upstream ended the connection without one. nginx would leave it
-/// with 1006, which tells nothing.
-fn upstream_lost() -> ControlFrame {
-    ControlFrame::close(CloseCode::BAD_GATEWAY, "upstream lost", None)
-        .expect("1014 may be sent and the reason is short")
+/// The Close for a client whose upstream has ended the connection without one, where nginx would
+/// leave it with 1006, which tells nothing. A client that has sent its own Close, or has ended
+/// itself, expects the end and is told no more.
+fn farewell_after(to_upstream: &Direction) -> Option<ControlFrame> {
+    if to_upstream.tracker().is_closed() || to_upstream.end().is_some() {
+        return None;
+    }
+    let close = ControlFrame::close(CloseCode::BAD_GATEWAY, "upstream lost", None);
+    Some(close.expect("1014 may be sent and the reason is short"))
 }

@@ -1,0 +1,198 @@
+//! What is sent on.
+
+use super::*;
+
+#[tokio::test]
+async fn a_handshake_keeps_upgrade_and_its_own_fields() {
+    let req = upgrade(&[
+        ("connection", "keep-alive, x-once"),
+        ("x-once", "1"),
+        ("keep-alive", "timeout=5"),
+        ("te", "trailers"),
+        ("proxy-connection", "keep-alive"),
+        ("sec-websocket-extensions", "permessage-deflate"),
+        ("cookie", "session=1"),
+        ("x-unknown", "kept"),
+    ]);
+    let sent = sent_on(&UpgradeHeadersLayer::new(), req).await;
+    fields(
+        &sent,
+        &[
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("host", "example.com"),
+            ("sec-websocket-key", KEY),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-extensions", "permessage-deflate"),
+            ("cookie", "session=1"),
+            ("x-unknown", "kept"),
+        ],
+    );
+    none(&sent, &["x-once", "keep-alive", "te", "proxy-connection"]);
+}
+
+#[tokio::test]
+async fn connection_cannot_name_away_the_handshake() {
+    let req = upgrade(&[(
+        "connection",
+        "host, sec-websocket-key, x-forwarded-for, x-real-ip",
+    )]);
+    let sent = sent_on(&UpgradeHeadersLayer::new(), req).await;
+    fields(
+        &sent,
+        &[
+            ("host", "example.com"),
+            ("sec-websocket-key", KEY),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-real-ip", "192.0.2.1"),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn another_upgrade_is_never_forwarded() {
+    for (method, upgrade) in [
+        (Method::GET, "h2c"),
+        (Method::POST, "websocket"),
+        (Method::GET, "foo/2"),
+    ] {
+        let mut req = get(&[
+            ("host", "example.com"),
+            ("connection", "Upgrade, HTTP2-Settings"),
+            ("upgrade", upgrade),
+            ("http2-settings", "AAMAAABk"),
+        ]);
+        *req.method_mut() = method;
+        let sent = sent_on(&UpgradeHeadersLayer::new(), req).await;
+        none(&sent, &["connection", "upgrade", "http2-settings"]);
+    }
+    // A list is cut down to the one that we speak.
+    let mut list = upgrade(&[]);
+    list.headers_mut()
+        .insert("upgrade", "h2c, websocket".parse().unwrap());
+    let sent = sent_on(&UpgradeHeadersLayer::new(), list).await;
+    fields(&sent, &[("upgrade", "websocket")]);
+}
+
+#[tokio::test]
+async fn the_host_is_kept_or_replaced() {
+    let replace = UpgradeHeadersLayer::new().host("upstream.internal".parse().unwrap());
+    let sent = sent_on(&replace, upgrade(&[])).await;
+    fields(
+        &sent,
+        &[
+            ("host", "upstream.internal"),
+            ("x-forwarded-host", "example.com"),
+        ],
+    );
+
+    let mut absolute = upgrade(&[]);
+    *absolute.uri_mut() = "http://user@other.example:81/websocket".parse().unwrap();
+    let sent = sent_on(&UpgradeHeadersLayer::new(), absolute).await;
+    fields(
+        &sent,
+        &[("host", "other.example:81"), ("x-forwarded-port", "81")],
+    );
+}
+
+#[tokio::test]
+async fn the_client_is_told_and_forgery_removed() {
+    let req = upgrade(&[
+        ("x-forwarded-for", "6.6.6.6"),
+        ("x-forwarded-proto", "ftp"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-port", "1"),
+        ("x-forwarded-prefix", "/admin"),
+        ("x-real-ip", "6.6.6.6"),
+        ("forwarded", "for=6.6.6.6"),
+    ]);
+    let sent = sent_on(&UpgradeHeadersLayer::new(), req).await;
+    fields(
+        &sent,
+        &[
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "example.com"),
+            ("x-forwarded-port", "443"),
+            ("x-real-ip", "192.0.2.1"),
+            ("forwarded", "for=192.0.2.1;host=example.com;proto=https"),
+        ],
+    );
+    none(&sent, &["x-forwarded-prefix"]);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_believed_and_added_to() {
+    let trusting =
+        UpgradeHeadersLayer::new().trusted_proxies(TrustedProxies::new(["192.0.2.0/24"]).unwrap());
+    let req = upgrade(&[
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-for", "192.0.2.77"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-prefix", "/app"),
+        ("forwarded", "for=203.0.113.9;proto=http"),
+    ]);
+    let sent = sent_on(&trusting, req).await;
+    fields(
+        &sent,
+        &[
+            ("x-forwarded-for", "203.0.113.9, 192.0.2.77, 192.0.2.1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "example.com"),
+            ("x-forwarded-prefix", "/app"),
+            ("x-real-ip", "203.0.113.9"),
+            (
+                "forwarded",
+                "for=203.0.113.9;proto=http, for=192.0.2.1;host=example.com;proto=https",
+            ),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn forwarded_agrees_with_a_chain_told_only_in_x_forwarded_for() {
+    let trusting =
+        UpgradeHeadersLayer::new().trusted_proxies(TrustedProxies::new(["192.0.2.1"]).unwrap());
+    let req = upgrade(&[("x-forwarded-for", "2001:db8::9, _hidden")]);
+    let sent = sent_on(&trusting, req).await;
+    fields(
+        &sent,
+        &[(
+            "forwarded",
+            "for=\"[2001:db8::9]\", for=_hidden, for=192.0.2.1;host=example.com;proto=https",
+        )],
+    );
+}
+
+#[tokio::test]
+async fn odd_peers_and_hosts_are_quoted() {
+    let mut req = upgrade(&[]);
+    req.headers_mut()
+        .insert("host", "[2001:db8::1]:8443".parse().unwrap());
+    let peer: SocketAddr = "[2001:db8::2]:4711".parse().unwrap();
+    req.extensions_mut().insert(ConnectInfo(peer));
+    let sent = sent_on(&UpgradeHeadersLayer::new(), req).await;
+    fields(
+        &sent,
+        &[
+            ("x-forwarded-for", "2001:db8::2"),
+            ("x-forwarded-port", "8443"),
+            (
+                "forwarded",
+                "for=\"[2001:db8::2]\";host=\"[2001:db8::1]:8443\";proto=https",
+            ),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn without_a_peer_nothing_is_made_up_and_forgery_still_removed() {
+    let mut req = upgrade(&[("x-forwarded-for", "6.6.6.6")]);
+    req.extensions_mut().remove::<ConnectInfo<SocketAddr>>();
+    let sent = sent_on(&UpgradeHeadersLayer::new(), req).await;
+    none(&sent, &["x-forwarded-for", "x-real-ip"]);
+    fields(
+        &sent,
+        &[("forwarded", "for=unknown;host=example.com;proto=https")],
+    );
+}

@@ -1,0 +1,100 @@
+//! The relay between scripted streams, with the clock paused.
+
+mod ends;
+mod flow;
+
+use std::{
+    io::{self, Write},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_test::{assert_pending, task};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::relay::Relay;
+
+/// Close 1000 "bye" as a server sends it, and masked with zeros as a client does.
+const SERVER_CLOSE: &[u8] = b"\x88\x05\x03\xe8bye";
+const CLIENT_CLOSE: &[u8] = b"\x88\x85\0\0\0\0\x03\xe8bye";
+/// The farewell to a client whose upstream is lost.
+const LOST: &[u8] = b"\x88\x0f\x03\xf6upstream lost";
+
+/// The far ends of a relay.
+struct Ends {
+    client: DuplexStream,
+    upstream: DuplexStream,
+    relay: JoinHandle<()>,
+}
+
+fn relay(pipe: usize) -> Ends {
+    let ((client, near), (upstream, far)) = (duplex(pipe), duplex(pipe));
+    let relay = tokio::spawn(Relay::new(near, far));
+    Ends {
+        client,
+        upstream,
+        relay,
+    }
+}
+
+async fn expect(io: &mut DuplexStream, expected: &[u8]) {
+    let mut seen = vec![0; expected.len()];
+    io.read_exact(&mut seen).await.unwrap();
+    assert_eq!(seen, expected);
+}
+
+async fn expect_end(io: &mut DuplexStream) {
+    let mut rest = Vec::new();
+    io.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"");
+}
+
+// ===== what is logged =====
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn capture() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(log.clone())
+            .with_ansi(false);
+        (log, tracing::subscriber::set_default(subscriber.finish()))
+    }
+
+    #[track_caller]
+    fn assert_has(&self, fields: &[&str]) {
+        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        for field in fields {
+            assert!(log.contains(field), "{field} is not in {log}");
+        }
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        Write::write(&mut *self.0.lock().unwrap(), buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
