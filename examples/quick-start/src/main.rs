@@ -5,6 +5,8 @@ use wsgate::{Server, WebSocketProxy, server::Tls};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt::init();
+
     let chat = WebSocketProxy::to("http://127.0.0.1:9000")?;
     let app = Router::new()
         .route("/", get(|| async { "an ordinary page" }))

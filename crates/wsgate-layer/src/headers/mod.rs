@@ -18,6 +18,10 @@
 //! extended CONNECT a good 101 becomes 200, and a 2xx that is no 101, which the client would take
 //! for an opened WebSocket, a 502.
 //!
+//! So that it can write such an answer, the body of the service behind must be made `From<String>`,
+//! as axum's `Body` is; a client with another body type goes behind tower-http's
+//! `MapResponseBodyLayer`.
+//!
 //! The layer translates fields. Joining the two upgraded streams is what `WebSocketProxy`, which
 //! uses it inside, adds.
 //!
