@@ -73,7 +73,7 @@ pub struct ProxyFuture {
 
 impl WebSocketProxy {
     /// How long a [connection](Self::connect_timeout) may take by default: 5 s, longer than any over
-    /// a healthy network takes, three lost SYNs included.
+    /// a healthy network takes, two lost SYNs included.
     pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// How long the upstream may take to [answer](Self::handshake_timeout) by default: 10 s, as it may
@@ -140,8 +140,13 @@ impl WebSocketProxy {
     /// |---|---|---|---|
     /// | `/websocket/` | `/` | `/websocket/a?b=c` | `/a?b=c` |
     /// | `/websocket` | `/app` | `/websocket/a` | `/app/a` |
-    /// | `/websocket` | `/` | `/websocket` | `/` |
+    /// | `/websocket` | `/` | `/websocket?b=c` | `/?b=c` |
+    /// | `/websocket` | `/app/` | `/websocket/a` | `/app//a` |
     /// | `/websocket/` | `/app` | `/websocket/a` | `/appa` |
+    /// | `/` | `/app/` | `/a` | `/app/a` |
+    ///
+    /// The rest of the path stays as the client wrote it; nginx decodes `%2F`, and makes one slash
+    /// of two.
     ///
     /// The path is the one that the client asked for, also where the proxy is mounted in a nested
     /// router. One that does not begin with `from` gets 500, as the two were mounted apart; one with

@@ -1,0 +1,300 @@
+//! The command line as written. What it means is decided in [`plan`](crate::plan).
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use humantime::Duration;
+use tracing_subscriber::filter::LevelFilter;
+use wsgate::{
+    proxy::WebSocketProxy,
+    server::{DevelopmentCa, ServerError},
+};
+
+/// wss:// in front of WebSocket upstreams
+///
+/// Serves HTTPS over HTTP/1.1 and HTTP/2, and passes the WebSockets that come to a route on to its
+/// upstream. Runs until SIGTERM or SIGINT.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wsgate",
+    version,
+    override_usage = USAGE,
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Dev(DevArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Listening")]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// A certificate chain, as a PEM file. Repeatable
+    ///
+    /// Clients get the certificate for the name that they ask for (SNI), or else the first.
+    #[arg(long = "cert", value_name = "FILE")]
+    pub(crate) certificates: Vec<PathBuf>,
+
+    /// The private key of a certificate, as a PEM file. Repeatable, in the order of the --cert
+    #[arg(long = "key", value_name = "FILE")]
+    pub(crate) keys: Vec<PathBuf>,
+
+    /// Serve plain HTTP, behind something else that ends TLS
+    ///
+    /// List that one as --trusted-proxy.
+    #[arg(long, conflicts_with_all = ["certificates", "keys", "redirect_http", "hsts"])]
+    pub(crate) plain: bool,
+
+    /// Listen here too, in plain HTTP, and send everyone who comes to https
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) redirect_http: Option<SocketAddr>,
+
+    /// Tell browsers to come by https only, for so long
+    ///
+    /// Begin with minutes and raise it: it cannot be taken back before the time is over. 0s makes
+    /// browsers forget it. Default: nothing is told.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) hsts: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArgs,
+}
+
+/// Serve https://localhost with a development certificate made on the spot
+///
+/// The certificate comes from a small CA that is kept between runs, so that a browser has to be told
+/// only once to trust it.
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "wsgate dev --route PATH=URL [OPTIONS]",
+    next_help_heading = "Listening"
+)]
+pub(crate) struct DevArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    pub(crate) listen: SocketAddr,
+
+    /// Where the development CA is kept. Default: the user's data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Say how browsers and other programs come to trust the CA, and do nothing else
+    #[arg(long)]
+    pub(crate) how_to_trust: bool,
+
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArgs,
+}
+
+/// What `wsgate` and `wsgate dev` have in common.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GatewayArgs {
+    #[command(flatten)]
+    pub(crate) routing: RoutingArgs,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+
+    #[command(flatten)]
+    pub(crate) upstream: UpstreamArgs,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Routes")]
+pub(crate) struct RoutingArgs {
+    /// Pass WebSockets at PATH, and everywhere beneath it, on to URL. Repeatable
+    ///
+    /// URL is http://host:port, https://host:port (ws:// and wss:// mean the same) or
+    /// unix:/run/app.sock. The longest PATH wins.
+    ///
+    /// A URL without a path leaves the path of requests as it is. One with a path, if only /, puts it
+    /// in the place of PATH, letter by letter as nginx's proxy_pass does: with
+    /// /websocket/=http://127.0.0.1:9000/app/ the upstream is asked for /app/room where the client
+    /// asks for /websocket/room. Behind a socket the path is written unix:/run/app.sock:/app/.
+    #[arg(long = "route", value_name = "PATH=URL")]
+    pub(crate) routes: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Who may come")]
+pub(crate) struct AccessArgs {
+    /// Let pages of this origin open WebSockets too. Repeatable
+    ///
+    /// Written https://example.com, http://localhost:3000, '*.example.com' (the subdomains, over
+    /// https), or '*' for every page of the web. Default: only pages of the same origin.
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    pub(crate) allowed_origins: Vec<String>,
+
+    /// Believe the X-Forwarded-* and Forwarded fields from here. Repeatable
+    ///
+    /// An address, or a network such as 10.0.0.0/8. Default: nobody's.
+    #[arg(long = "trusted-proxy", value_name = "CIDR")]
+    pub(crate) trusted_proxies: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Upstreams")]
+pub(crate) struct UpstreamArgs {
+    /// How long a connection to an upstream may take, name and TLS included
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value_t = WebSocketProxy::DEFAULT_CONNECT_TIMEOUT.into()
+    )]
+    pub(crate) connect_timeout: Duration,
+
+    /// How long an upstream may then take to answer the handshake
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value_t = WebSocketProxy::DEFAULT_HANDSHAKE_TIMEOUT.into()
+    )]
+    pub(crate) handshake_timeout: Duration,
+
+    /// The Host that upstreams are sent: `client` (the client's own), `endpoint` (the upstream's
+    /// host and port), or a name
+    #[arg(long = "upstream-host", value_name = "HOST", default_value = "client")]
+    pub(crate) host: String,
+
+    /// Check upstreams with the CA certificates of this PEM file only. Default: the operating
+    /// system's
+    #[arg(long = "upstream-ca", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+
+    /// Ask upstreams for the certificate of this name. Default: the host of the URL
+    #[arg(long = "upstream-server-name", value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+
+    /// Show upstreams this certificate, as a PEM file
+    #[arg(long = "upstream-cert", value_name = "FILE", requires = "key")]
+    pub(crate) certificate: Option<PathBuf>,
+
+    /// The private key of --upstream-cert, as a PEM file
+    #[arg(
+        id = "key",
+        long = "upstream-key",
+        value_name = "FILE",
+        requires = "certificate"
+    )]
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Log (on stderr)")]
+pub(crate) struct LogArgs {
+    /// How events are written
+    #[arg(long = "log", value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: LogFormat,
+
+    /// How much is told: off, error, warn, info, debug or trace. Default: what RUST_LOG says, else
+    /// info
+    #[arg(long = "log-level", value_name = "LEVEL")]
+    pub(crate) level: Option<LevelFilter>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+const USAGE: &str = "\
+wsgate --listen ADDR --cert FILE --key FILE --route PATH=URL [OPTIONS]
+       wsgate --listen ADDR --plain --route PATH=URL [OPTIONS]
+       wsgate dev --route PATH=URL [OPTIONS]";
+
+const EXAMPLES: &str = "\
+Examples:
+  wsgate dev --route /websocket=http://127.0.0.1:9000
+  wsgate --listen 0.0.0.0:443 --redirect-http 0.0.0.0:80 \\
+      --cert example.com.pem --key example.com.key \\
+      --route /websocket=http://127.0.0.1:9000 --route /live/=unix:/run/live.sock:/
+
+Durations are written 500ms, 5s, 1m or 1h 30m.";
+
+// ===== impl Args =====
+
+impl Args {
+    pub(crate) const fn log(&self) -> &LogArgs {
+        match &self.command {
+            Some(Command::Dev(dev)) => &dev.gateway.log,
+            None => &self.serve.gateway.log,
+        }
+    }
+
+    /// The CA to tell about, where that is all that was asked for.
+    pub(crate) fn how_to_trust(&self) -> Option<Result<DevelopmentCa, ServerError>> {
+        match &self.command {
+            Some(Command::Dev(dev)) if dev.how_to_trust => Some(dev.ca()),
+            _ => None,
+        }
+    }
+}
+
+// ===== impl DevArgs =====
+
+impl DevArgs {
+    pub(crate) fn ca(&self) -> Result<DevelopmentCa, ServerError> {
+        match &self.data_dir {
+            Some(directory) => Ok(DevelopmentCa::in_directory(directory)),
+            None => DevelopmentCa::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_shows_the_defaults_of_the_library() {
+        let help = Args::command().render_long_help().to_string();
+        assert!(help.contains("[default: 5s]"), "{help}");
+        assert!(help.contains("[default: 10s]"), "{help}");
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for args in [
+            &["--plain", "--cert", "a.pem"][..],
+            &["--plain", "--redirect-http", "127.0.0.1:80"],
+            &["--plain", "--hsts", "1h"],
+            &["--upstream-cert", "a.pem"],
+            &["--upstream-key", "a.key"],
+            &["--connect-timeout", "5"],
+            &["--log-level", "loud"],
+            &["--listen", "127.0.0.1:0", "dev"],
+            &["dev", "--cert", "a.pem"],
+        ] {
+            let all = ["wsgate"].into_iter().chain(args.iter().copied());
+            assert!(Args::try_parse_from(all).is_err(), "{args:?}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What to do: made from the command line in one place, and right from then on.
+
+use std::{collections::HashSet, error::Error, net::SocketAddr, path::Path};
+
+use axum::{
+    Router,
+    http::{HeaderValue, uri::Authority},
+};
+use humantime::Duration;
+use wsgate::{
+    Server,
+    layer::{
+        OriginPolicy,
+        client::{TrustedProxies, TrustedProxyError},
+        origin::OriginPatternError,
+    },
+    proxy::{UpstreamTls, UpstreamTlsError, WebSocketProxy},
+    server::{DevelopmentCa, Hsts, ServerError, Tls},
+};
+
+use crate::{
+    app,
+    args::{AccessArgs, Args, Command, GatewayArgs, ServeArgs, UpstreamArgs},
+    route::RouteSpec,
+};
+
+/// A gateway that can be started. What only the operating system knows, such as whether a port is
+/// free, and the server's own certificates are checked when it starts.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    listen: SocketAddr,
+    front: Front,
+    /// Never empty, and no two with the same path.
+    routes: Vec<Route>,
+}
+
+/// How clients are met.
+#[derive(Debug)]
+enum Front {
+    Https {
+        tls: Tls,
+        redirect_http: Option<SocketAddr>,
+        hsts: Option<Hsts>,
+    },
+    Development(DevelopmentCa),
+    Plain,
+}
+
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) path: String,
+    /// As it was written.
+    pub(crate) upstream: String,
+    proxy: WebSocketProxy,
+}
+
+/// Which Host the upstreams are sent.
+#[derive(Debug, PartialEq, Eq)]
+enum UpstreamHost {
+    Client,
+    Endpoint,
+    Name(HeaderValue),
+}
+
+/// A command line that makes no gateway.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    #[error("nothing says where to listen: add --listen, as in --listen 127.0.0.1:8443")]
+    NoListen,
+    #[error(
+        "there is no certificate: name one with --cert and its key with --key, or try out with \
+         `wsgate dev`, which makes one for localhost, or serve plain HTTP with --plain behind \
+         something else that ends TLS"
+    )]
+    NoCertificate,
+    #[error(
+        "there are {certificates} --cert and {keys} --key: each certificate needs its key, in the \
+         same order"
+    )]
+    Unpaired { certificates: usize, keys: usize },
+    #[error("--listen and --redirect-http are both {0}: https and http need a port each")]
+    OnePort(SocketAddr),
+    #[error("nothing says where to: add --route, as in --route /websocket=http://127.0.0.1:9000")]
+    NoRoute,
+    #[error("--route {route}")]
+    Route {
+        route: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("there are two --route for {0}")]
+    TwoRoutes(String),
+    #[error("--allow-origin")]
+    Origin(#[from] OriginPatternError),
+    #[error("--allow-origin * lets every page in, and stands alone: leave out the others, or it")]
+    AnyOriginAndOthers,
+    #[error("--trusted-proxy")]
+    TrustedProxy(#[from] TrustedProxyError),
+    #[error("{0} is no time at all: nothing could ever connect")]
+    NoTime(&'static str),
+    #[error("--upstream-host {0} is neither `client`, `endpoint` nor a name to send")]
+    UpstreamHost(String),
+    #[error("{option}")]
+    UpstreamTls {
+        option: String,
+        source: UpstreamTlsError,
+    },
+    #[error("{0} is about TLS, and no route leads to https:// or wss://")]
+    NoUpstreamTls(&'static str),
+    #[error(transparent)]
+    DevelopmentCa(#[from] ServerError),
+}
+
+// ===== impl Plan =====
+
+impl Plan {
+    /// Checks everything that was written. Reads the files about upstreams.
+    pub(crate) fn new(args: Args) -> Result<Self, PlanError> {
+        let (listen, front, gateway) = match args.command {
+            Some(Command::Dev(dev)) => (dev.listen, Front::Development(dev.ca()?), dev.gateway),
+            None => {
+                let listen = args.serve.listen.ok_or(PlanError::NoListen)?;
+                (listen, Front::new(&args.serve, listen)?, args.serve.gateway)
+            }
+        };
+        Ok(Self {
+            listen,
+            front,
+            routes: routes(&gateway)?,
+        })
+    }
+
+    pub(crate) fn server(&self) -> Server {
+        let server = Server::bind(self.listen);
+        match &self.front {
+            Front::Https {
+                tls,
+                redirect_http,
+                hsts,
+            } => {
+                let mut server = server.tls(tls.clone());
+                if let Some(address) = redirect_http {
+                    server = server.redirect_http(*address);
+                }
+                if let Some(hsts) = hsts {
+                    server = server.hsts(hsts.clone());
+                }
+                server
+            }
+            Front::Development(ca) => server.tls(Tls::development_with(ca.clone())),
+            Front::Plain => server,
+        }
+    }
+
+    pub(crate) fn app(&self) -> Router {
+        let routes = self.routes.iter();
+        app::router(routes.map(|route| (route.path.clone(), route.proxy.clone())))
+    }
+
+    pub(crate) fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// The CA of the development certificate, where that is served.
+    pub(crate) const fn development(&self) -> Option<&DevelopmentCa> {
+        match &self.front {
+            Front::Development(ca) => Some(ca),
+            Front::Https { .. } | Front::Plain => None,
+        }
+    }
+}
+
+// ===== impl Front =====
+
+impl Front {
+    fn new(args: &ServeArgs, listen: SocketAddr) -> Result<Self, PlanError> {
+        if args.plain {
+            return Ok(Self::Plain);
+        }
+        if args.certificates.len() != args.keys.len() {
+            return Err(PlanError::Unpaired {
+                certificates: args.certificates.len(),
+                keys: args.keys.len(),
+            });
+        }
+        let mut pairs = args.certificates.iter().zip(&args.keys);
+        let (certificate, key) = pairs.next().ok_or(PlanError::NoCertificate)?;
+        let tls = pairs.fold(Tls::pem_files(certificate, key), |tls, (chain, key)| {
+            tls.and_pem_files(chain, key)
+        });
+        if args.redirect_http == Some(listen) && listen.port() != 0 {
+            return Err(PlanError::OnePort(listen));
+        }
+        Ok(Self::Https {
+            tls,
+            redirect_http: args.redirect_http,
+            hsts: args.hsts.map(|age| Hsts::max_age(age.into())),
+        })
+    }
+}
+
+// ===== impl UpstreamHost =====
+
+impl UpstreamHost {
+    fn parse(host: &str) -> Result<Self, PlanError> {
+        let refused = || PlanError::UpstreamHost(host.to_owned());
+        match host {
+            "client" => Ok(Self::Client),
+            "endpoint" => Ok(Self::Endpoint),
+            name => {
+                let authority = name.parse::<Authority>().ok();
+                let is_host =
+                    authority.is_some_and(|a| !a.host().is_empty() && !name.contains('@'));
+                let value = HeaderValue::from_str(name).ok().filter(|_| is_host);
+                value.map(Self::Name).ok_or_else(refused)
+            }
+        }
+    }
+}
+
+// ===== routes =====
+
+fn routes(args: &GatewayArgs) -> Result<Vec<Route>, PlanError> {
+    let written = &args.routing.routes;
+    if written.is_empty() {
+        return Err(PlanError::NoRoute);
+    }
+    let parse = |route: &String| RouteSpec::parse(route).map_err(|e| refused(route, e));
+    let specs = written.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let mut paths = HashSet::new();
+    if let Some(twice) = specs.iter().find(|spec| !paths.insert(&spec.path)) {
+        return Err(PlanError::TwoRoutes(twice.path.clone()));
+    }
+
+    let tls = match specs.iter().any(|spec| spec.tls) {
+        true => Some(upstream_tls(&args.upstream)?),
+        false => no_upstream_tls(&args.upstream).map(|()| None)?,
+    };
+    let origin = origin(&args.access)?;
+    let trusted = TrustedProxies::new(&args.access.trusted_proxies)?;
+    let connect = some_time("--connect-timeout", args.upstream.connect_timeout)?;
+    let handshake = some_time("--handshake-timeout", args.upstream.handshake_timeout)?;
+    let host = UpstreamHost::parse(&args.upstream.host)?;
+
+    let route = |(written, spec): (&String, RouteSpec)| {
+        let proxy = proxy(&spec, tls.as_ref())
+            .map_err(|error| refused(written, error))?
+            .origin(origin.clone())
+            .trusted_proxies(trusted.clone())
+            .connect_timeout(connect)
+            .handshake_timeout(handshake);
+        let proxy = match &host {
+            UpstreamHost::Client => proxy,
+            UpstreamHost::Endpoint => proxy.endpoint_host(),
+            UpstreamHost::Name(name) => proxy.host(name.clone()),
+        };
+        Ok(Route {
+            path: spec.path,
+            upstream: spec.url,
+            proxy,
+        })
+    };
+    written.iter().zip(specs).map(route).collect()
+}
+
+fn proxy(
+    spec: &RouteSpec,
+    tls: Option<&UpstreamTls>,
+) -> Result<WebSocketProxy, Box<dyn Error + Send + Sync>> {
+    let proxy = match tls {
+        Some(tls) if spec.tls => WebSocketProxy::to_with_tls(&spec.endpoint, tls.clone())?,
+        _ => WebSocketProxy::to(&spec.endpoint)?,
+    };
+    // Replaced by itself where nothing is to change, as then a path with `..` is refused: an upstream
+    // that resolves it would answer for more than the route lets out.
+    let replacement = spec.replacement.as_ref().unwrap_or(&spec.path);
+    Ok(proxy.replace_prefix(&spec.path, replacement)?)
+}
+
+fn refused(route: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> PlanError {
+    PlanError::Route {
+        route: route.to_owned(),
+        source: source.into(),
+    }
+}
+
+// ===== what all routes share =====
+
+fn origin(args: &AccessArgs) -> Result<OriginPolicy, PlanError> {
+    let allowed = &args.allowed_origins;
+    match allowed.iter().any(|origin| origin == "*") {
+        true if allowed.len() == 1 => Ok(OriginPolicy::any()),
+        true => Err(PlanError::AnyOriginAndOthers),
+        false => Ok(OriginPolicy::same_origin().and_allow(allowed)?),
+    }
+}
+
+fn some_time(option: &'static str, time: Duration) -> Result<std::time::Duration, PlanError> {
+    match time.is_zero() {
+        true => Err(PlanError::NoTime(option)),
+        false => Ok(time.into()),
+    }
+}
+
+fn upstream_tls(args: &UpstreamArgs) -> Result<UpstreamTls, PlanError> {
+    let failed = |option: String| move |source| PlanError::UpstreamTls { option, source };
+    let mut tls = match &args.ca {
+        Some(file) => UpstreamTls::ca_file(file).map_err(failed(option("--upstream-ca", file)))?,
+        None => {
+            UpstreamTls::system_roots().map_err(failed("there is no --upstream-ca".to_owned()))?
+        }
+    };
+    if let Some((certificate, key)) = args.certificate.as_ref().zip(args.key.as_ref()) {
+        let pair = format!(
+            "{} {}",
+            option("--upstream-cert", certificate),
+            option("--upstream-key", key)
+        );
+        tls = tls
+            .client_certificate_files(certificate, key)
+            .map_err(failed(pair))?;
+    }
+    if let Some(name) = &args.server_name {
+        tls = tls
+            .server_name(name)
+            .map_err(failed("--upstream-server-name".to_owned()))?;
+    }
+    Ok(tls)
+}
+
+/// Options that nothing would come of are a misunderstanding.
+fn no_upstream_tls(args: &UpstreamArgs) -> Result<(), PlanError> {
+    let given = [
+        ("--upstream-ca", args.ca.is_some()),
+        ("--upstream-cert", args.certificate.is_some()),
+        ("--upstream-server-name", args.server_name.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(PlanError::NoUpstreamTls(option)),
+        None => Ok(()),
+    }
+}
+
+fn option(name: &str, file: &Path) -> String {
+    format!("{name} {}", file.display())
+}
+
+#[cfg(test)]
+mod tests;

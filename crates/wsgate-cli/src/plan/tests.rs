@@ -1,0 +1,194 @@
+use std::error::Error;
+
+use clap::Parser;
+
+use super::*;
+
+/// All that is needed, for tests about something else.
+const CERTIFIED: &str = "--listen 127.0.0.1:8443 --cert a.pem --key a.key";
+
+fn plan(line: &str) -> Result<Plan, PlanError> {
+    let args = ["wsgate"].into_iter().chain(line.split_whitespace());
+    Plan::new(Args::try_parse_from(args).unwrap())
+}
+
+#[track_caller]
+fn refuses(line: &str, expected: &str) {
+    let error = plan(line).unwrap_err();
+    let mut said = error.to_string();
+    if let Some(source) = error.source() {
+        said = format!("{said}: {source}");
+    }
+    assert!(said.starts_with(expected), "{line}\n{said}");
+}
+
+#[test]
+fn what_is_missing_is_asked_for() {
+    for (line, expected) in [
+        ("--plain", "nothing says where to listen"),
+        ("--listen 127.0.0.1:0", "there is no certificate"),
+        (
+            "--listen 127.0.0.1:0 --cert a.pem",
+            "there are 1 --cert and 0 --key",
+        ),
+        (
+            "--listen 127.0.0.1:0 --cert a.pem --cert b.pem --key a.key",
+            "there are 2 --cert and 1 --key",
+        ),
+        (
+            "--listen 127.0.0.1:9 --redirect-http 127.0.0.1:9 --cert a.pem --key a.key",
+            "--listen and --redirect-http are both 127.0.0.1:9",
+        ),
+        (CERTIFIED, "nothing says where to: add --route"),
+        ("dev", "nothing says where to: add --route"),
+    ] {
+        refuses(line, expected);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    for (options, expected) in [
+        ("--route /a", "--route /a: write it as PATH=URL"),
+        ("--route a=http://b", "--route a=http://b: `a` is no path"),
+        (
+            "--route /a=ftp://b",
+            "--route /a=ftp://b: `ftp://b` is no endpoint",
+        ),
+        (
+            "--route /a=http://b --route /b=b",
+            "--route /b=b: `b` is no endpoint",
+        ),
+        (
+            "--route /%2e=http://b",
+            "--route /%2e=http://b: cannot replace",
+        ),
+        (
+            "--route /a=http://b --route /c=http://b --route /a=http://d/",
+            "there are two --route for /a",
+        ),
+        (
+            "--route /a=http://b --allow-origin example.com",
+            "--allow-origin: `example.com` is no origin",
+        ),
+        (
+            "--route /a=http://b --allow-origin * --allow-origin https://example.com",
+            "--allow-origin * lets every page in",
+        ),
+        (
+            "--route /a=http://b --trusted-proxy intranet",
+            "--trusted-proxy: `intranet` is neither",
+        ),
+        (
+            "--route /a=http://b --connect-timeout 0s",
+            "--connect-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --handshake-timeout 0ms",
+            "--handshake-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --upstream-host user@b",
+            "--upstream-host user@b is neither",
+        ),
+        (
+            "--route /a=https://b --upstream-ca none.pem",
+            "--upstream-ca none.pem: cannot read a CA certificate from none.pem",
+        ),
+    ] {
+        refuses(&format!("{CERTIFIED} {options}"), expected);
+    }
+}
+
+#[test]
+fn options_about_tls_want_an_upstream_with_tls() {
+    for (options, expected) in [
+        ("--upstream-ca a.pem", "--upstream-ca is about TLS"),
+        (
+            "--upstream-cert a.pem --upstream-key a.key",
+            "--upstream-cert is about TLS",
+        ),
+        (
+            "--upstream-server-name b",
+            "--upstream-server-name is about TLS",
+        ),
+    ] {
+        let routes = "--route /a=http://b --route /c=unix:/c.sock";
+        refuses(&format!("{CERTIFIED} {routes} {options}"), expected);
+    }
+}
+
+#[test]
+fn the_front_is_what_was_asked_for() {
+    let front = |line: &str| plan(&format!("{line} --route /a=http://b")).unwrap().front;
+    assert!(matches!(
+        front("--listen 127.0.0.1:0 --plain"),
+        Front::Plain
+    ));
+    let Front::Development(ca) = front("dev --data-dir /tmp/ca") else {
+        panic!("no development certificate");
+    };
+    assert_eq!(ca, DevelopmentCa::in_directory("/tmp/ca"));
+    let more = format!("{CERTIFIED} --redirect-http 127.0.0.1:80 --hsts 1h");
+    let Front::Https {
+        redirect_http,
+        hsts,
+        ..
+    } = front(&more)
+    else {
+        panic!("no https");
+    };
+    assert_eq!(redirect_http, Some(([127, 0, 0, 1], 80).into()));
+    let hour = std::time::Duration::from_secs(3600);
+    assert_eq!(hsts, Some(Hsts::max_age(hour)));
+}
+
+#[test]
+fn routes_are_told_as_they_were_written() {
+    for (route, path, upstream, endpoint) in [
+        ("/a=http://b", "/a", "http://b", "http://b"),
+        ("/a=http://b/", "/a", "http://b/", "http://b"),
+        ("/a=unix:/c:/d", "/a", "unix:/c:/d", "unix:/c"),
+        ("/a=http://unix:/c", "/a", "http://unix:/c", "unix:/c"),
+    ] {
+        let plan = plan(&format!("{CERTIFIED} --route {route}")).unwrap();
+        let [route] = plan.routes() else {
+            panic!("{plan:?}");
+        };
+        assert_eq!((&*route.path, &*route.upstream), (path, upstream));
+        assert_eq!(route.proxy.endpoint().to_string(), endpoint);
+    }
+}
+
+#[test]
+fn the_upstreams_host_is_a_word_or_a_name() {
+    #[track_caller]
+    fn check(host: &str, expected: Option<UpstreamHost>) {
+        assert_eq!(UpstreamHost::parse(host).ok(), expected, "{host}");
+    }
+    let name = |name| Some(UpstreamHost::Name(HeaderValue::from_static(name)));
+    check("client", Some(UpstreamHost::Client));
+    check("endpoint", Some(UpstreamHost::Endpoint));
+    check("example.com", name("example.com"));
+    check("[::1]:8080", name("[::1]:8080"));
+    for wrong in ["", "a b", "http://a", "a/b", "user@a", ":80"] {
+        check(wrong, None);
+    }
+}
+
+#[test]
+fn origins_add_to_the_own_one() {
+    #[track_caller]
+    fn check(allowed: &[&str], expected: &OriginPolicy) {
+        let args = AccessArgs {
+            allowed_origins: allowed.iter().map(|o| (*o).to_owned()).collect(),
+            trusted_proxies: Vec::new(),
+        };
+        assert_eq!(origin(&args).unwrap(), *expected);
+    }
+    let same = OriginPolicy::same_origin;
+    check(&[], &same());
+    check(&["*"], &OriginPolicy::any());
+    let two = ["https://a.test", "*.b.test"];
+    check(&two, &same().and_allow(two).unwrap());
+}

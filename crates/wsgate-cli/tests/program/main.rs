@@ -1,0 +1,15 @@
+//! The program from outside: real handshakes through it, what it says, and how it ends.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests; the helpers of an integration test are not seen as such"
+)]
+
+mod certificates;
+mod development;
+mod ending;
+mod errors;
+mod log;
+mod routes;
+mod support;
+mod upstreams;
