@@ -119,20 +119,13 @@ fn announcement(plan: &Plan, server: &Running) -> String {
 
 /// The file to trust, and the command for the browser that most will come with.
 fn how_to_trust(ca: &DevelopmentCa) -> String {
-    let location = ca.location();
-    let file = location.display();
-    let command = if cfg!(target_os = "macos") {
-        format!(
-            "security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db '{file}'"
-        )
-    } else {
-        format!("certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n wsgate -i '{file}'")
-    };
     format!(
-        "certificate   from a CA of your own, {file}\n\
+        "certificate   from a CA of your own, {}\n\
          \x20             Browsers warn until they trust it: go past the warning, or\n\
-         \x20             {command}\n\
-         \x20             (wsgate dev --how-to-trust tells more)"
+         \x20             {}\n\
+         \x20             (wsgate dev --how-to-trust tells more)",
+        ca.location().display(),
+        ca.trust_command(),
     )
 }
 

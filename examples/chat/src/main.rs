@@ -27,7 +27,7 @@ use std::{
     error::Error,
     io::{self, IsTerminal},
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -150,7 +150,7 @@ async fn run_site(args: Args, stop: Stop) -> Result<(), Box<dyn Error>> {
     let mut site = Server::bind(args.listen).tls(tls).start(app).await?;
     say(&format!("chat          {}", site.url()));
     say(&format!("chat service  {backend}"));
-    say(&how_to_trust(&ca.location()));
+    say(&how_to_trust(&ca));
 
     tokio::select! {
         ended = site.wait() => ended?,
@@ -191,20 +191,14 @@ impl Stop {
 // ===== helpers =====
 
 /// The file to trust, and the command for the browser that most will come with.
-fn how_to_trust(ca: &Path) -> String {
-    let ca = ca.display();
-    let command = if cfg!(target_os = "macos") {
-        format!(
-            "security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db '{ca}'"
-        )
-    } else {
-        format!("certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n wsgate -i '{ca}'")
-    };
+fn how_to_trust(ca: &DevelopmentCa) -> String {
     format!(
-        "certificate   from a CA of your own, {ca}\n\
+        "certificate   from a CA of your own, {}\n\
          \x20             Browsers warn until they trust it: go past the warning, or\n\
-         \x20             {command}\n\
-         \x20             (--how-to-trust tells more)"
+         \x20             {}\n\
+         \x20             (--how-to-trust tells more)",
+        ca.location().display(),
+        ca.trust_command(),
     )
 }
 

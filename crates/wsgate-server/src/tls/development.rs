@@ -80,6 +80,13 @@ impl DevelopmentCa {
         Ok(self.authority(SystemTime::now())?.certificate_pem)
     }
 
+    /// The command that makes the browsers most people use on this system trust the certificate,
+    /// for a program that has one line to spare. [`trust_instructions`](Self::trust_instructions)
+    /// tells of the other ways.
+    pub fn trust_command(&self) -> String {
+        trust::browser_command(&self.location())
+    }
+
     /// How to make curl, Node.js, Python, the browsers and the operating systems trust the CA,
     /// as text for a terminal.
     pub fn trust_instructions(&self) -> String {

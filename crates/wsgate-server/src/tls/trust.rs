@@ -34,6 +34,20 @@ Browsers read their list when they start: restart them afterwards.
     )
 }
 
+/// The one command for the browsers that most people use on this system.
+pub(super) fn browser_command(path: &Path) -> String {
+    let path = path.display();
+    if cfg!(target_os = "macos") {
+        format!(
+            "security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db \"{path}\""
+        )
+    } else if cfg!(windows) {
+        format!("certutil -user -addstore Root \"{path}\"")
+    } else {
+        format!("certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n \"{NAME}\" -i \"{path}\"")
+    }
+}
+
 /// How the CA is listed in a certificate store.
 const NAME: &str = "wsgate development CA";
 
