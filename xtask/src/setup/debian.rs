@@ -62,7 +62,7 @@ fn missing(is_there: impl Fn(&str) -> bool, python_makes_venvs: bool) -> Vec<&'s
         packages.push("python3-venv");
     }
     if !Path::new(FONT).exists() {
-        packages.push("fonts-liberation");
+        packages.push("fonts-noto-core");
     }
     packages
 }
@@ -124,8 +124,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
 ];
 
-/// Without a font the browser draws boxes, and the picture in the README is of its making.
-const FONT: &str = "/usr/share/fonts/truetype/liberation";
+/// Without a font the browser draws boxes. This one is what the chat's style sheet asks for on Linux,
+/// and the picture in the README is of the browser's making.
+const FONT: &str = "/usr/share/fonts/truetype/noto/NotoSerifDisplay-Regular.ttf";
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
