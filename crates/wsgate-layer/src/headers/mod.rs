@@ -12,11 +12,12 @@
 //! | `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP`, `Forwarded` (RFC 7239) | set; incoming ones are kept only from [trusted](UpgradeHeadersLayer::trusted_proxies) addresses |
 //! | `Sec-WebSocket-*` and all else | untouched, even where `Connection` names a `Sec-WebSocket-*` field or `Host` |
 //!
-//! An HTTP/2 extended CONNECT becomes an HTTP/1.1 upgrade: the layer makes the key. On the way
-//! back every 101 is held to what was offered ([`Offer`]): one that does not fit becomes a 502 that
-//! says why, with the [`AnswerError`](crate::handshake::AnswerError) in its extensions. To an
-//! extended CONNECT a good 101 becomes 200, and a 2xx that is no 101, which the client would take
-//! for an opened WebSocket, a 502.
+//! An HTTP/2 extended CONNECT becomes an HTTP/1.1 upgrade: the layer makes the key, and joins the
+//! `Cookie` fields, which HTTP/2 clients cut up, into one (RFC 9113 8.2.3). On the way back every 101
+//! is held to what was offered ([`Offer`]): one that does not fit becomes a 502 that says why, with
+//! the [`AnswerError`](crate::handshake::AnswerError) in its extensions. To an extended CONNECT a good
+//! 101 becomes 200, and a 2xx that is no 101, which the client would take for an opened WebSocket, a
+//! 502.
 //!
 //! So that it can write such an answer, the body of the service behind must be made `From<String>`,
 //! as axum's `Body` is; a client with another body type goes behind tower-http's

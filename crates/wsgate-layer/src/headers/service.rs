@@ -5,8 +5,8 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Method, Request, Response, Uri, Version,
-    header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, UPGRADE},
+    HeaderMap, HeaderValue, Method, Request, Response, Uri, Version,
+    header::{CONNECTION, COOKIE, HOST, SEC_WEBSOCKET_KEY, UPGRADE},
 };
 use hyper::ext::Protocol;
 use tower_service::Service;
@@ -83,6 +83,7 @@ impl Settings {
         if kind == Kind::ExtendedConnect {
             // An HTTP/2 client sends no key (RFC 8441 5), and no HTTP/1.1 server does without.
             headers.insert(SEC_WEBSOCKET_KEY, handshake::new_key());
+            join_cookies(headers);
             *req.method_mut() = Method::GET;
             *req.version_mut() = Version::HTTP_11;
             req.extensions_mut().remove::<Protocol>();
@@ -102,6 +103,23 @@ fn client_host(uri: &Uri, field: Option<&HeaderValue>) -> Option<HeaderValue> {
     });
     host.and_then(|h| HeaderValue::from_str(h).ok())
         .or_else(|| field.cloned())
+}
+
+/// HTTP/2 clients send each cookie in a field of its own, to compress it better; an HTTP/1.1 server
+/// expects one field with all of them (RFC 9113 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<_> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if cookies.len() > 1 {
+        let joined = HeaderValue::from_bytes(&cookies.join(&b"; "[..]));
+        headers.insert(
+            COOKIE,
+            joined.expect("field values with `; ` between are one"),
+        );
+    }
 }
 
 fn warn_without_peer(peer: Option<SocketAddr>) {
