@@ -46,6 +46,8 @@ pub(crate) enum UpstreamFailure {
     ConnectTimeout(Duration),
     #[error("broke off the handshake")]
     BrokeOff(#[source] hyper::Error),
+    #[error("did not answer in HTTP/1.1")]
+    NotHttp(#[source] hyper::Error),
     #[error("did not answer the handshake within {0:?}")]
     HandshakeTimeout(Duration),
     #[error("failed the handshake: {0}")]
@@ -147,6 +149,14 @@ impl UpstreamFailure {
             io::ErrorKind::ConnectionRefused => Self::Refused(error),
             // The peer's kernel gave up before our deadline did.
             _ => Self::Unreachable(error),
+        }
+    }
+
+    pub(crate) fn exchanging(error: hyper::Error) -> Self {
+        // The wrong port, most often: another protocol's, or one with TLS.
+        match error.is_parse() {
+            true => Self::NotHttp(error),
+            false => Self::BrokeOff(error),
         }
     }
 }

@@ -87,7 +87,7 @@ impl Forward {
         timeout(*handshake_timeout, exchange(stream, req))
             .await
             .map_err(|_| UpstreamFailure::HandshakeTimeout(*handshake_timeout))?
-            .map_err(UpstreamFailure::BrokeOff)
+            .map_err(UpstreamFailure::exchanging)
     }
 }
 

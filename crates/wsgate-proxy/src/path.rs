@@ -82,7 +82,14 @@ mod tests {
         maps("/websocket", "/app", "/websocket/a", "/app/a");
         maps("/websocket", "/app/", "/websocket/a", "/app//a");
         maps("/websocket/", "/app", "/websocket/a", "/appa");
+        maps("/", "/app/", "/a", "/app/a");
+    }
+
+    /// Unlike nginx, to which `%2F` is a slash and `//` is one.
+    #[test]
+    fn the_rest_stays_as_it_was_written() {
         maps("/", "/app/", "/a%2Fb", "/app/a%2Fb");
+        maps("/a/", "/", "/a//b/%7Ec", "//b/%7Ec");
     }
 
     #[test]
