@@ -43,7 +43,7 @@ async fn start() -> (TestCa, Upstream, Target) {
 async fn chromium_is_told_every_code_of_a_gateway() {
     let _trace = trace::init();
     let (ca, server, target) = start().await;
-    let browser = Browser::start(&ca).await;
+    let browser = Browser::start(&ca.pem()).await;
     browser
         .open(&format!("https://{}/", target.authority()))
         .await;

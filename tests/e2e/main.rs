@@ -3,6 +3,19 @@
 //! `cargo xtask test` installs the programs they run and runs them;
 //! `cargo test -p wsgate-tests --test e2e <words of a name>` runs some of them.
 
+// Clippy exempts test functions only, not what they share.
+#![allow(clippy::unwrap_used)]
+
+mod back_pressure;
+mod chat;
 mod close_codes;
+mod early_data;
+mod h2;
 mod harness;
+mod headers;
+mod nginx;
+mod peers;
+mod refusals;
+mod tls;
+mod transparency;
 mod upgrade;

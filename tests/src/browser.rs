@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::certs::TestCa;
 use crate::io::within;
 use crate::program::{self, Program};
 
@@ -27,12 +26,12 @@ pub struct Browser {
 // ===== impl Browser =====
 
 impl Browser {
-    /// Starts a browser that trusts `ca`. It speaks HTTP/2 where the server does.
+    /// Starts a browser that trusts the authority in this PEM. It speaks HTTP/2 where the server does.
     ///
     /// # Panics
     ///
     /// When it is not installed, or does not start.
-    pub async fn start(ca: &TestCa) -> Self {
+    pub async fn start(ca: &str) -> Self {
         Self::start_with(ca, &[]).await
     }
 
@@ -41,7 +40,7 @@ impl Browser {
     /// # Panics
     ///
     /// When it is not installed, or does not start.
-    pub async fn start_http1(ca: &TestCa) -> Self {
+    pub async fn start_http1(ca: &str) -> Self {
         Self::start_with(ca, &["--disable-http2"]).await
     }
 
@@ -50,27 +49,11 @@ impl Browser {
     /// # Panics
     ///
     /// When it is not installed, or does not start.
-    pub async fn start_with(ca: &TestCa, flags: &[&str]) -> Self {
+    pub async fn start_with(ca: &str, flags: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         trust(ca, home.path()).await;
 
-        let mut command = Command::new(program::find("chromedriver"));
-        command
-            .arg("--port=0")
-            .env("HOME", home.path())
-            .env("TMPDIR", home.path());
-        // Set, they would lead back to the home of whoever runs the tests.
-        for variable in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"] {
-            command.env_remove(variable);
-        }
-        let mut driver = Program::start(&mut command);
-        let port = loop {
-            let line = driver.line().await;
-            if let Some((_, port)) = line.split_once("started successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
-
+        let (driver, port) = start_driver(home.path()).await;
         let profile = format!("--user-data-dir={}", home.path().join("profile").display());
         let flags: Vec<&str> = FLAGS
             .iter()
@@ -167,6 +150,45 @@ impl Browser {
         .await;
     }
 
+    /// Presses the keys of this text, one after the other, wherever the focus is.
+    /// [`Key`](fantoccini::key::Key) has those that are no letters.
+    ///
+    /// # Panics
+    ///
+    /// When nothing takes them.
+    pub async fn keys(&self, keys: &str) {
+        let pressed = within("pressing keys", async {
+            self.page.active_element().await?.send_keys(keys).await
+        });
+        let pressed = pressed.await;
+        pressed.unwrap_or_else(|error| panic!("cannot press {keys:?}: {error}"));
+    }
+
+    /// Gives the page this size, in its own pixels; the window is as much bigger as its frame is.
+    ///
+    /// # Panics
+    ///
+    /// When the window does not take it.
+    pub async fn resize(&self, width: u32, height: u32) {
+        self.set_window_size(width, height).await;
+        let frame = self
+            .run("return [outerWidth - innerWidth, outerHeight - innerHeight]")
+            .await;
+        let frame: [u32; 2] = serde_json::from_value(frame).expect("two sizes");
+        self.set_window_size(width + frame[0], height + frame[1])
+            .await;
+        self.until(&format!(
+            "innerWidth === {width} && innerHeight === {height}"
+        ))
+        .await;
+    }
+
+    async fn set_window_size(&self, width: u32, height: u32) {
+        within("resizing", self.page.set_window_size(width, height))
+            .await
+            .expect("the window takes a size");
+    }
+
     /// Writes a picture of the window to a PNG file.
     ///
     /// # Panics
@@ -201,7 +223,7 @@ impl Drop for Browser {
                 .status();
         }
         // Its children end a little later, and until then they write files into what is being removed.
-        for _ in 0..ATTEMPTS {
+        for _ in 0..ATTEMPTS_TO_REMOVE {
             if fs::remove_dir_all(self.home.path()).is_ok() {
                 return;
             }
@@ -210,11 +232,37 @@ impl Drop for Browser {
     }
 }
 
+/// Starts the driver, which says what port it has found.
+async fn start_driver(home: &Path) -> (Program, String) {
+    let mut last = String::new();
+    for _ in 0..ATTEMPTS_TO_START {
+        let mut command = Command::new(program::find("chromedriver"));
+        command
+            .arg("--port=0")
+            .env("HOME", home)
+            .env("TMPDIR", home);
+        // Set, they would lead back to the home of whoever runs the tests.
+        for variable in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"] {
+            command.env_remove(variable);
+        }
+        let mut driver = Program::start(&mut command);
+        while let Some(line) = driver.next_line().await {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                return (driver, port.trim_end_matches('.').to_owned());
+            }
+        }
+        // It wants the port that it finds in IPv4 in IPv6 too, where somebody may have it.
+        last = driver.complaints().await;
+    }
+    panic!("chromedriver does not start: {last}");
+}
+
 /// Puts the authority into the NSS database where Chromium on Linux looks for those of the user.
-async fn trust(ca: &TestCa, home: &Path) {
+async fn trust(ca: &str, home: &Path) {
     let database = home.join(".pki/nssdb");
     fs::create_dir_all(&database).expect("a folder in a temporary folder");
-    let ca = ca.write(home);
+    let file = home.join("ca.pem");
+    fs::write(&file, ca).expect("a file in a temporary folder");
     let certutil = program::find("certutil");
     let database = format!("sql:{}", database.display());
     let run = async |args: &[&str]| {
@@ -231,14 +279,16 @@ async fn trust(ca: &TestCa, home: &Path) {
         );
     };
     run(&["-N", "--empty-password"]).await;
-    let ca = ca
+    let file = file
         .to_str()
         .expect("a temporary folder with an ordinary name");
-    run(&["-A", "-n", "wsgate test CA", "-t", "C,,", "-i", ca]).await;
+    run(&["-A", "-n", "the test's CA", "-t", "C,,", "-i", file]).await;
 }
 
+const ATTEMPTS_TO_START: usize = 5;
+
 /// A second's worth.
-const ATTEMPTS: usize = 50;
+const ATTEMPTS_TO_REMOVE: usize = 50;
 
 const FLAGS: &[&str] = &[
     "--headless=new",

@@ -134,6 +134,16 @@ impl TestCa {
         Arc::new(config)
     }
 
+    /// The same with a certificate of its own, for servers that ask for one.
+    pub fn client_with(&self, leaf: &Leaf) -> Arc<ClientConfig> {
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the default versions")
+            .with_root_certificates(self.roots())
+            .with_client_auth_cert(vec![leaf.certificate.clone()], leaf.private_key());
+        Arc::new(config.expect("the key fits the certificate"))
+    }
+
     fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots

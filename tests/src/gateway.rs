@@ -24,11 +24,7 @@ pub struct Gateway {
 impl Gateway {
     /// Serves this proxy at `/websocket` and beneath it, and an ordinary page at `/`.
     pub async fn proxying(proxy: WebSocketProxy) -> Self {
-        let app = Router::new()
-            .route("/", get(|| async { "an ordinary page" }))
-            .route("/websocket", any(proxy.clone()))
-            .route("/websocket/{*rest}", any(proxy));
-        Self::serving(app).await
+        Self::serving(app(proxy)).await
     }
 
     /// Serves any app.
@@ -36,6 +32,11 @@ impl Gateway {
         let ca = TestCa::new();
         let leaf = ca.leaf(&["localhost"]);
         let tls = Tls::pem(Pem::bytes(leaf.cert_pem), Pem::bytes(leaf.key_pem));
+        Self::with_tls(app, ca, tls).await
+    }
+
+    /// Serves any app with certificates of one's own, signed by `ca`.
+    pub async fn with_tls(app: Router, ca: TestCa, tls: Tls) -> Self {
         let server = Server::bind(([127, 0, 0, 1], 0)).tls(tls);
         let running = server.start(app).await.expect("the gateway starts");
         Self { ca, running }
@@ -67,6 +68,14 @@ impl Gateway {
             .await
             .expect("the gateway stops");
     }
+}
+
+/// What [`Gateway::proxying`] serves.
+pub fn app(proxy: WebSocketProxy) -> Router {
+    Router::new()
+        .route("/", get(|| async { "an ordinary page" }))
+        .route("/websocket", any(proxy.clone()))
+        .route("/websocket/{*rest}", any(proxy))
 }
 
 /// For connections whose client has gone already.

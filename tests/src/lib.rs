@@ -34,34 +34,45 @@
 //! |---|---|
 //! | [`upstream`] | servers behind the gateway: an honest echo, and scripts that misbehave |
 //! | [`gateway`] | wsgate itself, as an application starts it |
+//! | [`stage`] | upstream, gateway and client, both ends of each tunnel in the test's hands |
 //! | [`site`] | an HTTPS server for any axum router, HTTP/1.1 and HTTP/2 |
 //! | [`nginx`] | the real nginx, for comparison |
 //! | [`client`] | frame-level clients over HTTP/1.1 and HTTP/2, and tokio-tungstenite |
 //! | [`peers`] | Node's `ws` and Python's `websockets`, either side |
 //! | [`browser`] | headless Chromium |
+//! | [`program`] | any other program, our own too |
+//! | [`bulk`] | messages too long to be held |
+//! | [`alone`] | a process for one test, and the memory it takes |
 //! | [`certs`] | a CA for all of them |
 //! | [`trace`] | the log of a test, and the events in it |
 //!
 //! A harness has no caller to return an error to: its functions panic, saying what they waited for.
 //! A program that is not installed is such a panic too; no test passes by leaving something out.
 
+pub mod alone;
 pub mod browser;
+pub mod bulk;
 pub mod certs;
 pub mod client;
 pub mod gateway;
 pub mod nginx;
 pub mod peers;
+pub mod program;
 pub mod site;
+pub mod stage;
 pub mod trace;
 pub mod upstream;
 
 mod frame;
 mod head;
 mod io;
-mod program;
 mod tunnel;
 
 pub use frame::Frame;
 pub use head::{Fields, RequestHead, ResponseHead};
 pub use io::{Io, within};
 pub use tunnel::{End, Role, Tunnel};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/nginx.md")]
+mod from_nginx {}

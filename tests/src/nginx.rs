@@ -20,11 +20,12 @@ pub struct Nginx {
     files: TempDir,
 }
 
-/// What everybody writes to pass WebSockets on to `upstream`, for use in a `server` block.
-pub fn classic_location(path: &str, upstream: SocketAddr) -> String {
+/// What everybody writes to pass the WebSockets at `path` on to `upstream`, a URL, for use in a
+/// `server` block.
+pub fn classic_location(path: &str, upstream: &str) -> String {
     format!(
         "location {path} {{\n\
-         \x20   proxy_pass http://{upstream};\n\
+         \x20   proxy_pass {upstream};\n\
          \x20   proxy_http_version 1.1;\n\
          \x20   proxy_set_header Upgrade $http_upgrade;\n\
          \x20   proxy_set_header Connection $connection_upgrade;\n\
@@ -132,7 +133,7 @@ fn configuration(addr: SocketAddr, locations: &str) -> String {
          \x20   '' close;\n\
          }}\n\
          server {{\n\
-         listen {addr} ssl;\n\
+         listen {addr} ssl http2;\n\
          server_name localhost;\n\
          ssl_certificate server.pem;\n\
          ssl_certificate_key server.key;\n\

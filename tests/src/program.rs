@@ -1,6 +1,7 @@
-//! Programs that the harness runs: found, started, listened to, and ended with the test.
+//! Programs that the tests run: found, started, listened to, and ended with the test.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +13,7 @@ use crate::io::within;
 
 /// A running program. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Program {
+pub struct Program {
     name: String,
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
@@ -33,6 +34,48 @@ pub(crate) fn find(name: &str) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|file| file.is_file());
     found.unwrap_or_else(|| panic!("{name} is not installed: run `cargo xtask setup`"))
+}
+
+/// One of our own programs, as cargo last built it.
+///
+/// A test has to find it so: cargo tells a test the programs of its own package only, and does not
+/// build those of others for it. `cargo test --workspace` builds all.
+///
+/// # Panics
+///
+/// When it is not there, or older than something it was built from.
+pub fn built(name: &str) -> PathBuf {
+    let program = std::env::current_exe().expect("a running program has a file");
+    // target/debug/deps/e2e-0123456789abcdef
+    let folder = program
+        .ancestors()
+        .nth(2)
+        .expect("cargo builds three folders deep");
+    let file = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let again = format!("run `cargo build -p {name}`");
+    let Ok(built) = modified(&file) else {
+        panic!("{} is not there: {again}", file.display());
+    };
+    let inputs = fs::read_to_string(file.with_extension("d")).unwrap_or_default();
+    for input in inputs_of(&inputs) {
+        let unchanged = modified(&input).is_ok_and(|changed| changed <= built);
+        let (file, input) = (file.display(), input.display());
+        assert!(unchanged, "{file} was built from another {input}: {again}");
+    }
+    file
+}
+
+fn modified(file: &Path) -> std::io::Result<std::time::SystemTime> {
+    fs::metadata(file)?.modified()
+}
+
+/// The files that a rule as `make` reads it, and cargo writes it, names after the colon.
+fn inputs_of(rule: &str) -> Vec<PathBuf> {
+    let inputs = rule.split_once(": ").map_or("", |(_, inputs)| inputs);
+    // A space in a path has a backslash before it.
+    let words = inputs.trim_end().replace("\\ ", "\0");
+    let words = words.split(' ').filter(|word| !word.is_empty());
+    words.map(|word| word.replace('\0', " ").into()).collect()
 }
 
 /// A file that the setup makes.
@@ -76,7 +119,7 @@ impl Program {
     /// # Panics
     ///
     /// When it cannot be started.
-    pub(crate) fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         let name = command
             .as_std()
             .get_program()
@@ -112,7 +155,7 @@ impl Program {
     /// # Panics
     ///
     /// When it prints nothing in time.
-    pub(crate) async fn next_line(&mut self) -> Option<String> {
+    pub async fn next_line(&mut self) -> Option<String> {
         let what = format!("a line from {}", self.name);
         within(&what, self.stdout.next_line())
             .await
@@ -124,7 +167,7 @@ impl Program {
     /// # Panics
     ///
     /// When it ends instead; what it wrote to stderr is in the message.
-    pub(crate) async fn line(&mut self) -> String {
+    pub async fn line(&mut self) -> String {
         match self.next_line().await {
             Some(line) => line,
             None => {
@@ -140,7 +183,7 @@ impl Program {
     }
 
     /// Closes its input, which ends those of our scripts that serve.
-    pub(crate) fn hang_up(&mut self) {
+    pub fn hang_up(&mut self) {
         drop(self.child.stdin.take());
     }
 
@@ -149,7 +192,7 @@ impl Program {
     /// # Panics
     ///
     /// When it does not, or not with success.
-    pub(crate) async fn join(mut self) {
+    pub async fn join(mut self) {
         let what = format!("the end of {}", self.name);
         let status = within(&what, self.child.wait())
             .await
@@ -162,8 +205,22 @@ impl Program {
         );
     }
 
+    /// Asks it to end, as a service manager does (SIGTERM), and waits for that.
+    ///
+    /// # Panics
+    ///
+    /// When it does not, or not with success.
+    pub async fn terminate(self) {
+        let id = self.child.id().expect("it was not waited for yet");
+        let asked = Command::new("kill")
+            .args(["-TERM", &id.to_string()])
+            .status();
+        assert!(asked.await.expect("kill can be started").success());
+        self.join().await;
+    }
+
     /// Kills it and waits until it is gone.
-    pub(crate) async fn kill(mut self) {
+    pub async fn kill(mut self) {
         within("killing", self.child.kill())
             .await
             .expect("a child can be killed");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
@@ -12,13 +13,15 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Registry, fmt as printed};
 
+use crate::io::within;
+
 /// While it lives, what is logged on this thread goes to the test's output and is kept.
 ///
 /// On this thread: `#[tokio::test]` runs all tasks of a test on one, unless it asks for more.
 #[derive(Debug)]
 #[must_use = "it ends when dropped"]
 pub struct Trace {
-    events: Arc<Mutex<Vec<Event>>>,
+    kept: Arc<Kept>,
     _default: DefaultGuard,
 }
 
@@ -46,15 +49,15 @@ pub fn init() -> Trace {
             "info,wsgate=debug,wsgate_layer=debug,wsgate_proxy=debug,wsgate_server=debug,e2e=debug",
         )
     });
-    let events = Arc::default();
+    let kept = Arc::default();
     let subscriber = Registry::default()
         .with(filter)
         .with(printed::layer().with_test_writer())
         .with(Keep {
-            events: Arc::clone(&events),
+            kept: Arc::clone(&kept),
         });
     Trace {
-        events,
+        kept,
         _default: tracing::subscriber::set_default(subscriber),
     }
 }
@@ -64,7 +67,8 @@ pub fn init() -> Trace {
 impl Trace {
     /// What was logged so far.
     pub fn events(&self) -> Vec<Event> {
-        self.events
+        self.kept
+            .events
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -74,6 +78,27 @@ impl Trace {
     pub fn find(&self, message: &str) -> Vec<Event> {
         let mut events = self.events();
         events.retain(|event| event.message.contains(message));
+        events
+    }
+
+    /// Waits until there are so many events whose words contain these.
+    ///
+    /// # Panics
+    ///
+    /// When there are not in time, or when there are more.
+    pub async fn until(&self, message: &str, count: usize) -> Vec<Event> {
+        let events = within(message, async {
+            loop {
+                let another = self.kept.another.notified();
+                let events = self.find(message);
+                if events.len() >= count {
+                    return events;
+                }
+                another.await;
+            }
+        })
+        .await;
+        assert_eq!(events.len(), count, "{events:?}");
         events
     }
 }
@@ -93,9 +118,17 @@ impl Event {
     }
 }
 
+/// The events so far.
+#[derive(Debug, Default)]
+struct Kept {
+    events: Mutex<Vec<Event>>,
+    /// Says that there is one more.
+    another: Notify,
+}
+
 /// The layer that keeps the events.
 struct Keep {
-    events: Arc<Mutex<Vec<Event>>>,
+    kept: Arc<Kept>,
 }
 
 /// The fields of a span or an event, collected.
@@ -155,10 +188,12 @@ where
             fields,
             spans,
         };
-        self.events
+        self.kept
+            .events
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(event);
+        self.kept.another.notify_waiters();
     }
 }
 

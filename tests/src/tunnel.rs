@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Frame;
@@ -139,6 +139,23 @@ impl Tunnel {
             }
         })
         .await
+    }
+
+    /// So many bytes as they come, for what no [`Frame`] can say.
+    ///
+    /// # Panics
+    ///
+    /// When the connection ends before, or nothing comes in time.
+    pub async fn raw(&mut self, length: usize) -> Bytes {
+        within("the next bytes", async {
+            while self.buffer.len() < length {
+                let read = self.io.read_buf(&mut self.buffer).await;
+                let read = read.expect("a connection that is not broken");
+                assert_ne!(read, 0, "it ends after {:?}", self.buffer);
+            }
+        })
+        .await;
+        self.buffer.split_to(length).freeze()
     }
 
     /// Waits for the end, which must come before any frame.

@@ -143,7 +143,7 @@ async fn nginx_passes_websockets_on() {
     let upstream = Upstream::tcp(script::echo()).await;
     let nginx = Nginx::start(
         &ca.leaf(&["localhost"]),
-        &classic_location("/chat", upstream.addr()),
+        &classic_location("/chat", &format!("http://{}", upstream.addr())),
     )
     .await;
 
@@ -195,7 +195,7 @@ async fn chromium_trusts_the_ca_and_chooses_the_protocol() {
                    socket.onmessage = event => resolve(event.data);\
                    socket.onerror = () => reject('it failed');\
                })";
-    let browser = Browser::start(&ca).await;
+    let browser = Browser::start(&ca.pem()).await;
     browser.open(&url).await;
     browser.until("document.title === 'harness'").await;
     assert_eq!(browser.run(ask).await, "HTTP/2.0");
@@ -205,7 +205,7 @@ async fn chromium_trusts_the_ca_and_chooses_the_protocol() {
     assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
     browser.close().await;
 
-    let browser = Browser::start_http1(&ca).await;
+    let browser = Browser::start_http1(&ca.pem()).await;
     browser.open(&url).await;
     assert_eq!(browser.run(ask).await, "HTTP/1.1");
     browser.close().await;
@@ -217,7 +217,7 @@ async fn chromium_trusts_the_ca_and_chooses_the_protocol() {
 async fn chromium_does_not_trust_just_anybody() {
     let tls = TestCa::new().server(&["localhost"], &["http/1.1"]);
     let site = Site::start(Router::new(), Some(tls)).await;
-    let browser = Browser::start(&TestCa::new()).await;
+    let browser = Browser::start(&TestCa::new().pem()).await;
     browser
         .open(&format!("https://localhost:{}/", site.addr().port()))
         .await;

@@ -1,73 +1,153 @@
 //! The handshake over HTTP/1.1, byte by byte.
 
-use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{Handshake, Opened, Refused, body};
-use crate::io::{Io, read_until};
+use crate::io::{Io, read_until, within};
 use crate::{ResponseHead, Role, Tunnel};
 
-pub(super) async fn open(
-    mut io: Box<dyn Io>,
-    authority: &str,
-    handshake: Handshake,
-) -> Result<Opened, Refused> {
-    let mut request = format!("GET {} HTTP/1.1\r\n", handshake.target);
-    if !handshake.has("host") {
-        request += &format!("Host: {authority}\r\n");
-    }
-    for (name, value) in &handshake.fields {
-        request += &format!("{name}: {value}\r\n");
-    }
-    let request = [request.as_bytes(), b"\r\n", &handshake.early].concat();
-    let step = if handshake.bytewise { 1 } else { request.len() };
-    for segment in request.chunks(step) {
-        io.write_all(segment)
-            .await
-            .expect("the handshake can be sent");
-        io.flush().await.expect("the handshake can be sent");
-    }
-
-    let mut buffer = BytesMut::new();
-    let response = final_head(&mut io, &mut buffer).await;
-    if response.status != 101 {
-        let body = body::read(&mut io, &mut buffer, &response).await;
-        return Err(Refused { response, body });
-    }
-    if let Some(key) = handshake.value("sec-websocket-key") {
-        let accept = response.fields.get("sec-websocket-accept");
-        assert_eq!(
-            accept,
-            Some(derive_accept_key(key.as_bytes()).as_str()),
-            "RFC 6455, 4.2.2"
-        );
-    }
-    let tunnel = Tunnel::new(io, buffer, Role::Client);
-    Ok(Opened { response, tunnel })
+/// A connection over HTTP/1.1, for one request after the other.
+#[derive(Debug)]
+pub struct H1 {
+    io: Box<dyn Io>,
+    /// What was read and belongs to no answer yet.
+    buffer: BytesMut,
+    authority: String,
 }
 
-pub(super) async fn get(mut io: Box<dyn Io>, authority: &str, path: &str) -> Refused {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
-    io.write_all(request.as_bytes())
+// ===== impl H1 =====
+
+impl H1 {
+    pub(super) fn new(io: Box<dyn Io>, authority: &str) -> Self {
+        Self {
+            io,
+            buffer: BytesMut::new(),
+            authority: authority.to_owned(),
+        }
+    }
+
+    /// Sends a handshake and reads the answer; informational ones are passed over.
+    ///
+    /// # Errors
+    ///
+    /// The answer, when it does not open a tunnel.
+    pub async fn open(mut self, handshake: Handshake) -> Result<Opened, Refused> {
+        let response = self.answer(&handshake).await;
+        if response.status != 101 {
+            let body = self.body(&response).await;
+            return Err(Refused { response, body });
+        }
+        if let Some(key) = handshake.value("sec-websocket-key") {
+            let accept = response.fields.get("sec-websocket-accept");
+            assert_eq!(
+                accept,
+                Some(derive_accept_key(key.as_bytes()).as_str()),
+                "RFC 6455, 4.2.2"
+            );
+        }
+        let tunnel = Tunnel::new(self.io, self.buffer, Role::Client);
+        Ok(Opened { response, tunnel })
+    }
+
+    /// Sends a handshake that must not succeed; the connection stays for more.
+    ///
+    /// # Panics
+    ///
+    /// When it does.
+    pub async fn refused(&mut self, handshake: &Handshake) -> Refused {
+        let response = self.answer(handshake).await;
+        assert_ne!(response.status, 101, "the handshake was accepted");
+        let body = self.body(&response).await;
+        Refused { response, body }
+    }
+
+    /// An ordinary request.
+    pub async fn get(&mut self, path: &str) -> Refused {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.authority);
+        self.send(request.as_bytes(), request.len()).await;
+        let response = self.head().await;
+        let body = self.body(&response).await;
+        Refused { response, body }
+    }
+
+    /// Sends a handshake and reads the head of the answer, whichever it is.
+    pub async fn answer(&mut self, handshake: &Handshake) -> ResponseHead {
+        let method = handshake.method.as_deref().unwrap_or("GET");
+        let mut request = format!("{method} {} {}\r\n", handshake.target, handshake.version);
+        if !handshake.has("host") {
+            request += &format!("Host: {}\r\n", self.authority);
+        }
+        for (name, value) in &handshake.fields {
+            request += &format!("{name}: {value}\r\n");
+        }
+        let request = [request.as_bytes(), b"\r\n", &handshake.early].concat();
+        let step = if handshake.bytewise { 1 } else { request.len() };
+        self.send(&request, step).await;
+        self.head().await
+    }
+
+    /// The body of an answer, whole.
+    pub async fn body(&mut self, response: &ResponseHead) -> Bytes {
+        let body = body::read(&mut self.io, &mut self.buffer, response);
+        within("the body of the answer", body).await
+    }
+
+    /// So many bytes of what follows a head, as they stand on the wire.
+    ///
+    /// # Panics
+    ///
+    /// When the connection ends before.
+    pub async fn part(&mut self, length: usize) -> Bytes {
+        within("a part of the body", async {
+            while self.buffer.len() < length {
+                let read = self.io.read_buf(&mut self.buffer).await.expect("a body");
+                assert_ne!(read, 0, "it ends after {} bytes", self.buffer.len());
+            }
+        })
+        .await;
+        self.buffer.split_to(length).freeze()
+    }
+
+    /// All that comes until the connection ends, well or not.
+    pub async fn rest(mut self) -> Bytes {
+        within("the end of the connection", async {
+            while self
+                .io
+                .read_buf(&mut self.buffer)
+                .await
+                .is_ok_and(|read| read > 0)
+            {}
+        })
+        .await;
+        self.buffer.freeze()
+    }
+
+    async fn send(&mut self, request: &[u8], step: usize) {
+        within("sending a request", async {
+            for segment in request.chunks(step) {
+                self.io.write_all(segment).await?;
+                self.io.flush().await?;
+            }
+            std::io::Result::Ok(())
+        })
         .await
         .expect("a request can be sent");
-    io.flush().await.expect("a request can be sent");
-    let mut buffer = BytesMut::new();
-    let response = final_head(&mut io, &mut buffer).await;
-    let body = body::read(&mut io, &mut buffer, &response).await;
-    Refused { response, body }
-}
+    }
 
-/// The head of the answer that is not informational (RFC 9110, 15.2), except the one that ends HTTP.
-async fn final_head(io: &mut Box<dyn Io>, buffer: &mut BytesMut) -> ResponseHead {
-    loop {
-        let head = read_until(io, buffer, b"\r\n\r\n")
-            .await
-            .expect("an answer");
-        let head = ResponseHead::parse(&head);
-        if head.status == 101 || head.status >= 200 {
-            return head;
+    /// The head of the answer that is not informational (RFC 9110, 15.2), except the one that ends
+    /// HTTP.
+    async fn head(&mut self) -> ResponseHead {
+        loop {
+            let head = read_until(&mut self.io, &mut self.buffer, b"\r\n\r\n");
+            let head = within("the answer to a request", head)
+                .await
+                .expect("an answer");
+            let head = ResponseHead::parse(&head);
+            if head.status == 101 || head.status >= 200 {
+                return head;
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use h2::client::{self, ResponseFuture, SendRequest};
 use h2::ext::Protocol;
 use h2::{Ping, Reason, RecvStream, SendStream};
 use http::{Method, Request, Version};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Handshake, Opened, Refused};
@@ -31,7 +31,10 @@ pub struct H2 {
 
 impl H2 {
     pub(super) async fn start(io: Box<dyn Io>, scheme: &'static str, authority: &str) -> Self {
-        let (requests, mut connection) = within("the start of HTTP/2", client::handshake(io))
+        // As in browsers, one stream that is not read leaves room for the others.
+        let mut settings = client::Builder::new();
+        settings.initial_connection_window_size(CONNECTION_WINDOW);
+        let (requests, mut connection) = within("the start of HTTP/2", settings.handshake(io))
             .await
             .expect("HTTP/2 starts");
         let mut ping = connection.ping_pong().expect("nobody else took it");
@@ -63,41 +66,75 @@ impl H2 {
     ///
     /// When the server does not allow extended CONNECT.
     pub async fn open(&mut self, handshake: Handshake) -> Result<Opened, Refused> {
+        let (response, mut io) = self.answer(handshake).await;
+        if response.status != 200 {
+            let mut body = Vec::new();
+            within("the body of the answer", io.read_to_end(&mut body))
+                .await
+                .expect("a body");
+            let body = body.into();
+            return Err(Refused { response, body });
+        }
+        let tunnel = Tunnel::new(io, BytesMut::new(), Role::Client);
+        Ok(Opened { response, tunnel })
+    }
+
+    /// [`H2::open`] where it must not succeed.
+    ///
+    /// # Panics
+    ///
+    /// When it does.
+    pub async fn refused(&mut self, handshake: Handshake) -> Refused {
+        match self.open(handshake).await {
+            Ok(opened) => panic!("the handshake was accepted: {:?}", opened.response),
+            Err(refused) => refused,
+        }
+    }
+
+    /// Sends a handshake and reads the head of the answer, whichever it is; the stream follows.
+    ///
+    /// Dropping the future resets the stream, and leaves the connection as it is.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not allow extended CONNECT.
+    pub async fn answer(&mut self, handshake: Handshake) -> (ResponseHead, Box<dyn Io>) {
         assert!(
             self.allows_websockets(),
             "the server did not send ENABLE_CONNECT_PROTOCOL"
         );
-        let mut request = self.request(Method::CONNECT, &handshake.target);
+        let mut request = match &handshake.method {
+            None => self
+                .request(Method::CONNECT, &handshake.target)
+                .extension(Protocol::from_static(handshake.protocol)),
+            Some(method) => {
+                let method = method.parse().expect("a method");
+                self.request(method, &handshake.target)
+            }
+        };
         for (name, value) in &handshake.fields {
             if !ONLY_HTTP1
                 .iter()
                 .any(|only| only.eq_ignore_ascii_case(name))
             {
-                request = request.header(name, value);
+                request = request.header(name, value.as_bytes());
             }
         }
-        let request = request.extension(Protocol::from_static("websocket"));
         let (answer, mut send) = self.send(request, false).await;
         if !handshake.early.is_empty() {
             send.send_data(handshake.early.into(), false)
                 .expect("the stream is open");
         }
-        let (head, body) = within("the answer to the handshake", answer)
+        let (head, receive) = within("the answer to the handshake", answer)
             .await
             .expect("an answer")
             .into_parts();
-        let response = ResponseHead::from(&head);
-        if head.status != 200 {
-            let body = within("the body of the answer", whole(body)).await;
-            return Err(Refused { response, body });
-        }
         let io = Stream {
             send,
-            receive: body,
+            receive,
             unread: Bytes::new(),
         };
-        let tunnel = Tunnel::new(Box::new(io), BytesMut::new(), Role::Client);
-        Ok(Opened { response, tunnel })
+        ((&head).into(), Box::new(io))
     }
 
     /// [`H2::open`] where it must succeed.
@@ -194,6 +231,9 @@ async fn whole(mut body: RecvStream) -> Bytes {
 
 /// What a WebSocket over HTTP/2 does without (RFC 8441, 5), and the Host, which is `:authority`.
 const ONLY_HTTP1: &[&str] = &["Host", "Upgrade", "Connection", "Sec-WebSocket-Key"];
+
+/// Sixteen times the window of a stream.
+const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// A stream of HTTP/2 as a socket. It takes only what the peer's window has room for.
 struct Stream {

@@ -4,13 +4,13 @@ mod body;
 mod h1;
 mod h2;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -19,12 +19,15 @@ use crate::io::{Io, within};
 use crate::upstream::script::unlimited;
 use crate::{Frame, ResponseHead, Tunnel};
 
+pub use h1::H1;
 pub use h2::H2;
 
 /// Where to connect, under what name, and with what trust.
 #[derive(Clone, Debug)]
 pub struct Target {
     addr: SocketAddr,
+    /// The address to connect from.
+    source: IpAddr,
     /// The name in the URL, for SNI and Host.
     host: String,
     tls: Option<Arc<ClientConfig>>,
@@ -33,10 +36,23 @@ pub struct Target {
 /// An opening handshake (RFC 6455, 4.1), to be bent as a test needs it.
 #[derive(Clone, Debug)]
 pub struct Handshake {
+    method: Option<String>,
     target: String,
+    version: String,
+    /// `:protocol` over HTTP/2.
+    protocol: &'static str,
     fields: Vec<(String, String)>,
     early: Vec<u8>,
     bytewise: bool,
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 with its Upgrade.
+    Http1,
+    /// HTTP/2 with extended CONNECT.
+    Http2,
 }
 
 /// An open tunnel and the answer that opened it.
@@ -64,6 +80,7 @@ impl Target {
     pub fn plain(addr: SocketAddr) -> Self {
         Self {
             addr,
+            source: UNSPECIFIED,
             host: "localhost".to_owned(),
             tls: None,
         }
@@ -78,6 +95,7 @@ impl Target {
     pub fn tls_with(addr: SocketAddr, config: Arc<ClientConfig>) -> Self {
         Self {
             addr,
+            source: UNSPECIFIED,
             host: "localhost".to_owned(),
             tls: Some(config),
         }
@@ -88,6 +106,15 @@ impl Target {
     pub fn named(self, host: &str) -> Self {
         Self {
             host: host.to_owned(),
+            ..self
+        }
+    }
+
+    /// The same server, for a client at another address of the loopback: 127.0.0.2, say.
+    #[must_use]
+    pub fn coming_from(self, source: [u8; 4]) -> Self {
+        Self {
+            source: source.into(),
             ..self
         }
     }
@@ -110,7 +137,9 @@ impl Target {
     /// What the socket or the TLS handshake says.
     pub async fn try_connect(&self, alpn: &[&str]) -> std::io::Result<Box<dyn Io>> {
         within("connecting", async {
-            let socket = TcpStream::connect(self.addr).await?;
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((self.source, 0).into())?;
+            let socket = socket.connect(self.addr).await?;
             // Segments leave as they are written: some tests are about what is in one.
             socket.set_nodelay(true)?;
             let Some(config) = &self.tls else {
@@ -146,12 +175,7 @@ impl Target {
     ///
     /// The answer, when it does not open a tunnel.
     pub async fn open(&self, handshake: Handshake) -> Result<Opened, Refused> {
-        let io = self.connect(&["http/1.1"]).await;
-        within(
-            "the answer to the handshake",
-            h1::open(io, &self.authority(), handshake),
-        )
-        .await
+        self.h1().await.open(handshake).await
     }
 
     /// [`Target::open`] where it must succeed.
@@ -178,10 +202,47 @@ impl Target {
         }
     }
 
+    /// Opens a tunnel over a connection of its own, closes it with 1000, and says what the answer
+    /// was.
+    ///
+    /// # Errors
+    ///
+    /// The answer, when it does not open a tunnel.
+    pub async fn visit(
+        &self,
+        protocol: Protocol,
+        handshake: Handshake,
+    ) -> Result<ResponseHead, Refused> {
+        match protocol {
+            Protocol::Http1 => {
+                let Opened { response, tunnel } = self.open(handshake).await?;
+                tunnel.close(1000, "").await;
+                Ok(response)
+            }
+            Protocol::Http2 => {
+                let mut h2 = self.h2().await;
+                let opened = h2.open(handshake).await;
+                let answer = match opened {
+                    Ok(Opened { response, tunnel }) => {
+                        tunnel.close(1000, "").await;
+                        Ok(response)
+                    }
+                    Err(refused) => Err(refused),
+                };
+                h2.join().await;
+                answer
+            }
+        }
+    }
+
     /// An ordinary request over a connection of its own.
     pub async fn get(&self, path: &str) -> Refused {
-        let io = self.connect(&["http/1.1"]).await;
-        within("the answer to a GET", h1::get(io, &self.authority(), path)).await
+        self.h1().await.get(path).await
+    }
+
+    /// Connects over HTTP/1.1, for several requests.
+    pub async fn h1(&self) -> H1 {
+        H1::new(self.connect(&["http/1.1"]).await, &self.authority())
     }
 
     /// Connects over HTTP/2.
@@ -206,13 +267,23 @@ impl Target {
     }
 }
 
+// ===== impl Protocol =====
+
+impl Protocol {
+    /// Both, for tests in which it must not matter.
+    pub const BOTH: [Self; 2] = [Self::Http1, Self::Http2];
+}
+
 // ===== impl Handshake =====
 
 impl Handshake {
     /// The handshake a browser makes, for this path and query; the Host is the target's.
     pub fn of(target: &str) -> Self {
         Self {
+            method: None,
             target: target.to_owned(),
+            version: "HTTP/1.1".to_owned(),
+            protocol: "websocket",
             fields: Vec::new(),
             early: Vec::new(),
             bytewise: false,
@@ -221,6 +292,27 @@ impl Handshake {
         .field("Connection", "Upgrade")
         .field("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
         .field("Sec-WebSocket-Version", "13")
+    }
+
+    /// With another method than GET; over HTTP/2, with a method in place of the extended CONNECT.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Self {
+        self.method = Some(method.to_owned());
+        self
+    }
+
+    /// In another version of HTTP/1.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.version);
+        self
+    }
+
+    /// With another `:protocol`, over HTTP/2.
+    #[must_use]
+    pub fn protocol(mut self, protocol: &'static str) -> Self {
+        self.protocol = protocol;
+        self
     }
 
     /// One more field, after those it has.
@@ -269,3 +361,5 @@ impl Handshake {
         named.next().map(|(_, value)| value.as_str())
     }
 }
+
+const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

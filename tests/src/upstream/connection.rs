@@ -75,6 +75,11 @@ impl Connection {
         }
     }
 
+    /// Whether nothing has gone wrong so far.
+    pub fn is_in_order(&self) -> bool {
+        self.log.is_in_order()
+    }
+
     /// Says that nothing more will be sent.
     pub async fn shutdown(&mut self) {
         if let Err(error) = self.io.shutdown().await {

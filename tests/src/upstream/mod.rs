@@ -49,6 +49,8 @@ pub struct Seen {
     pub close: Option<(u16, String)>,
     /// What went wrong, if the connection did not end in order.
     pub error: Option<String>,
+    /// Whether the script is over. One that waits for its client tells so that the client left.
+    pub ended: bool,
 }
 
 enum Listener {
@@ -121,6 +123,22 @@ impl Upstream {
         seen.expect("we hold the sender").clone()
     }
 
+    /// Waits until there were so many connections and each has ended, by itself or by its client's
+    /// doing, then joins.
+    ///
+    /// # Panics
+    ///
+    /// When one of them panicked or does not end, or there are more or fewer.
+    pub async fn ended(self, connections: usize) -> Vec<Seen> {
+        self.until("every connection's end", |seen| {
+            seen.len() >= connections && seen.iter().all(|seen| seen.ended)
+        })
+        .await;
+        let seen = self.join().await;
+        assert_eq!(seen.len(), connections, "{seen:?}");
+        seen
+    }
+
     /// Takes no new connection, waits for the live ones to end, and says what each was.
     ///
     /// # Panics
@@ -170,9 +188,10 @@ async fn serve(
         let (script, stop) = (Arc::clone(&script), stop.clone());
         connections.spawn(async move {
             match opening.await {
-                Ok(io) => script(Connection::new(io, log, stop)).await,
+                Ok(io) => script(Connection::new(io, log.clone(), stop)).await,
                 Err(error) => log.failed(&error),
             }
+            log.note(|seen| seen.ended = true);
         });
     }
     while let Some(ended) = connections.join_next().await {
@@ -243,6 +262,7 @@ impl fmt::Debug for Seen {
             written,
             close,
             error,
+            ended,
         } = self;
         write!(
             f,
@@ -250,7 +270,7 @@ impl fmt::Debug for Seen {
         )?;
         write!(
             f,
-            "close: {close:?}, error: {error:?}, request: {request:?} }}"
+            "close: {close:?}, error: {error:?}, ended: {ended}, request: {request:?} }}"
         )
     }
 }

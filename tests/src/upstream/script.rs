@@ -7,13 +7,14 @@ use bytes::BytesMut;
 use futures_util::future::BoxFuture;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 use super::{Connection, Log, switching};
-use crate::Frame;
+use crate::{Frame, Tunnel};
 
 /// What an upstream does with each connection.
 pub type Script = Arc<dyn Fn(Connection) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -71,29 +72,35 @@ pub fn echo_with_subprotocols(known: &'static [&'static str]) -> Script {
     })
 }
 
+/// Accepts with these further lines in the answer, each with its line end, then echoes.
+pub fn echo_with_fields(fields: &'static str) -> Script {
+    accept_between("", fields, Vec::new())
+}
+
 /// Answers the handshake, with these frames in the same segment, then echoes.
 pub fn early(frames: &[Frame]) -> Script {
     let frames = frames.iter().flat_map(Frame::to_bytes).collect();
-    accept_between(Vec::new(), frames)
+    accept_between("", "", frames)
 }
 
 /// Says 103 (Early Hints, RFC 8297) before the 101, then echoes.
 pub fn informational() -> Script {
     accept_between(
-        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n".to_vec(),
+        "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+        "",
         Vec::new(),
     )
 }
 
-fn accept_between(before: Vec<u8>, after: Vec<u8>) -> Script {
+fn accept_between(before: &'static str, fields: &'static str, after: Vec<u8>) -> Script {
     script(move |mut connection| {
-        let (before, after) = (before.clone(), after.clone());
+        let after = after.clone();
         async move {
             let Some(request) = connection.request().await else {
                 return;
             };
-            let answer = [&before, switching(&request, "").as_bytes(), &after].concat();
-            connection.write(answer).await;
+            let answer = format!("{before}{}", switching(&request, fields));
+            connection.write([answer.as_bytes(), &after].concat()).await;
             let Connection {
                 io, buffer, log, ..
             } = connection;
@@ -179,6 +186,37 @@ pub fn reset_in_handshake() -> Script {
             connection.reset();
         }
     })
+}
+
+/// How [`handing_over`] accepts.
+#[derive(Clone, Debug, Default)]
+pub struct Accept {
+    /// Whole informational answers before the 101.
+    pub before: &'static str,
+    /// Further fields of the 101, each with its line end.
+    pub fields: &'static str,
+    /// Sent in the segment of the 101.
+    pub early: Vec<u8>,
+}
+
+/// Accepts, and hands its end of the tunnel to the test, which then holds both.
+pub fn handing_over(accept: Accept) -> (Script, mpsc::Receiver<Tunnel>) {
+    let (sender, receiver) = mpsc::channel(1);
+    let script = script(move |mut connection| {
+        let (accept, sender) = (accept.clone(), sender.clone());
+        async move {
+            if let Some(request) = connection.request().await {
+                let answer = switching(&request, accept.fields);
+                let before = accept.before.as_bytes();
+                connection
+                    .write([before, answer.as_bytes(), &accept.early].concat())
+                    .await;
+                // A test that is over wants no more of them.
+                let _ = sender.send(connection.into_tunnel()).await;
+            }
+        }
+    });
+    (script, receiver)
 }
 
 /// Accepts, then reads nothing and sends nothing until it is joined.
