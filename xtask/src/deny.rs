@@ -1,17 +1,16 @@
 //! `cargo xtask deny`: cargo-deny over the dependencies, by the rules in `deny.toml`.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::process;
 use crate::workspace::Workspace;
+use crate::{process, tools};
 
 /// Checks licences, bans and sources, and advisories if their database can be fetched. Returns what
 /// was left unchecked, in plain words.
 pub(crate) fn run(workspace: &Workspace) -> Result<Option<String>> {
-    let program = installed(workspace)?;
+    let program = tools::installed(workspace, "cargo-deny", VERSION)?;
     let deny = |args: &[&str]| {
         let mut deny = Command::new(&program);
         deny.current_dir(&workspace.root).args(args);
@@ -35,29 +34,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Option<String>> {
     }
     process::run(&mut deny(&["check", "advisories"]))?;
     Ok(None)
-}
-
-/// The program, of exactly [`VERSION`]: a newer one may know new rules, and CI should not change by itself.
-fn installed(workspace: &Workspace) -> Result<PathBuf> {
-    let tools = workspace.target.join("tools");
-    let program = tools.join("bin/cargo-deny");
-    let version = process::read(Command::new(&program).arg("--version"));
-    if version.is_ok_and(|version| version.trim_end() == format!("cargo-deny {VERSION}")) {
-        return Ok(program);
-    }
-    crate::say("installing cargo-deny once; this takes some minutes");
-    let mut cargo = process::cargo(&workspace.root);
-    cargo.args([
-        "install",
-        "--quiet",
-        "--locked",
-        "cargo-deny",
-        "--version",
-        VERSION,
-        "--root",
-    ]);
-    process::run(cargo.arg(&tools))?;
-    Ok(program)
 }
 
 const VERSION: &str = "0.20.2";

@@ -21,6 +21,7 @@ mod process;
 mod setup;
 mod test;
 mod tidy;
+mod tools;
 mod workspace;
 
 use std::path::PathBuf;
