@@ -75,6 +75,20 @@ async fn frames_in_the_segment_of_the_handshake_arrive() {
     h1_expect(&mut client, rest, &expected).await;
 }
 
+/// Over HTTP/2 a client need not wait for the answer either.
+#[tokio::test]
+async fn frames_sent_before_the_answer_arrive() {
+    let (app, _) = four_deep();
+    let (client, _server) = serve(app, 1 << 20);
+    let mut send = h2(client).await;
+    let (res, mut tx) = send.send_request(extended_connect(), false).unwrap();
+    let payloads: Vec<_> = (0..500).map(|i| format!("early {i}")).collect();
+    let early: Vec<_> = payloads.iter().flat_map(|p| text(p)).collect();
+    tx.send_data(early.into(), false).unwrap();
+    let expected: Vec<_> = payloads.iter().flat_map(|p| echoed(p)).collect();
+    h2_expect(&mut res.await.unwrap().into_body(), &expected).await;
+}
+
 /// The handler keeps its `OnUpgrade`, says no, and the connection goes on as HTTP.
 #[tokio::test]
 async fn a_declined_upgrade_leaves_an_http_connection() {
@@ -141,11 +155,8 @@ async fn a_client_that_leaves_is_noticed_by_a_slow_handler() {
     assert!(on_upgrade.await.unwrap_err().is_canceled());
 }
 
-/// Nobody reads at the client: the handler must be stopped after a bounded number of messages, and
-/// go on where it was when the client reads.
-#[tokio::test]
-async fn a_slow_reader_stops_a_fast_handler() {
-    const MESSAGES: usize = 500;
+/// A handler that sends these many messages of 4 KiB, layers round it, and how many it has sent.
+fn flood() -> (Router, Arc<AtomicUsize>) {
     let sent = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&sent);
     let flood = move |ws: WebSocketUpgrade| async move {
@@ -165,27 +176,59 @@ async fn a_slow_reader_stops_a_fast_handler() {
         .route("/echo", any(flood))
         .layer(MapUpgradeLayer::new(|io: UpgradedIo| io))
         .layer(MapUpgradeLayer::new(|io: UpgradedIo| io));
+    (app, sent)
+}
 
-    let (mut client, _server) = serve(app, 1024);
-    client.write_all(UPGRADE).await.unwrap();
-    let (_, mut rest) = head(&mut client).await;
+const MESSAGES: usize = 500;
+
+/// The flood has come to a stand after no more messages than this.
+async fn stands(sent: &AtomicUsize, at_most: usize) {
     for _ in 0..10_000 {
         tokio::task::yield_now().await;
     }
-    // The pipe holds 1 KiB, the message in flight is the handler's.
-    assert!(
-        sent.load(Ordering::Relaxed) <= 1,
-        "{sent:?} messages were taken"
-    );
+    let sent = sent.load(Ordering::Relaxed);
+    assert!(sent <= at_most, "{sent} messages were taken");
+}
 
-    client.read_to_end(&mut rest).await.unwrap();
-    assert_eq!(rest.len(), MESSAGES * (4 + 4096));
-    let seen: Vec<_> = rest
-        .chunks(4 + 4096)
-        .map(|frame| frame[4] as usize)
-        .collect();
+#[track_caller]
+fn is_whole_flood(seen: &[u8]) {
+    assert_eq!(seen.len(), MESSAGES * (4 + 4096));
+    let frames = seen.chunks(4 + 4096);
+    let numbers: Vec<_> = frames.map(|frame| frame[4] as usize).collect();
     let expected: Vec<_> = (0..MESSAGES).map(|i| i % 256).collect();
-    assert_eq!(seen, expected);
+    assert_eq!(numbers, expected);
+}
+
+/// Nobody reads at the client: the handler must be stopped, and go on where it was when the client
+/// reads.
+#[tokio::test]
+async fn a_slow_reader_stops_a_fast_handler_over_http1() {
+    let (app, sent) = flood();
+    let (mut client, _server) = serve(app, 1024);
+    client.write_all(UPGRADE).await.unwrap();
+    let (_, mut seen) = head(&mut client).await;
+    // The pipe holds 1 KiB, the message in flight is the handler's.
+    stands(&sent, 1).await;
+    client.read_to_end(&mut seen).await.unwrap();
+    is_whole_flood(&seen);
+}
+
+#[tokio::test]
+async fn a_slow_reader_stops_a_fast_handler_over_http2() {
+    let (app, sent) = flood();
+    let (client, _server) = serve(app, 1024);
+    let mut send = h2(client).await;
+    let (res, _tx) = send.send_request(extended_connect(), false).unwrap();
+    let mut body = res.await.unwrap().into_body();
+    // The stream's window of 64 KiB, and the two writes that hyper takes beyond it.
+    stands(&sent, 16 + 4).await;
+    let mut seen = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        seen.extend(data);
+    }
+    is_whole_flood(&seen);
 }
 
 /// A page, a stream, and an `Upgrade` to something else: all as without the layer.
