@@ -89,6 +89,13 @@ async fn over_http1_each_says_what_was_wrong() {
         ),
         (version("8"), Refusal::Version, 426, &upgrade),
         (version("13, 8"), Refusal::Version, 426, &upgrade),
+        (
+            handshake().field("Host", "a.test").field("Host", "b.test"),
+            Refusal::Host,
+            400,
+            &[],
+        ),
+        (handshake().field("Host", ""), Refusal::Host, 400, &[]),
         // Six bytes that are a body to the one and a frame to the other.
         (
             handshake()

@@ -1,9 +1,10 @@
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{
-        ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-        TRANSFER_ENCODING, UPGRADE,
+        ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
     },
+    uri::Authority,
 };
 use hyper::ext::Protocol;
 
@@ -22,6 +23,9 @@ pub fn check<B>(req: &Request<B>) -> Result<Kind, Refusal> {
         Version::HTTP_2 => check_extended_connect(req)?,
         _ => return Err(Refusal::HttpVersion),
     };
+    if !has_one_host(req) {
+        return Err(Refusal::Host);
+    }
     if has_body(headers) {
         return Err(Refusal::Body);
     }
@@ -71,6 +75,9 @@ pub enum Refusal {
     /// 400: no single `Sec-WebSocket-Key` with 16 bytes in base64.
     #[error("a handshake has one `Sec-WebSocket-Key`: 16 bytes in base64")]
     Key,
+    /// 400: no Host, more than one, or one that is no host (RFC 9112 3.2).
+    #[error("a handshake asks for one host, in `Host` or over HTTP/2 in `:authority`")]
+    Host,
     /// 400: a handshake has no body.
     #[error("a WebSocket handshake has no body")]
     Body,
@@ -89,6 +96,7 @@ impl Refusal {
             | Self::NoConnectionUpgrade
             | Self::Protocol
             | Self::Key
+            | Self::Host
             | Self::Body => StatusCode::BAD_REQUEST,
         }
     }
@@ -148,6 +156,20 @@ fn check_extended_connect<B>(req: &Request<B>) -> Result<Kind, Refusal> {
     match req.extensions().get::<Protocol>() {
         Some(p) if p.as_str().eq_ignore_ascii_case("websocket") => Ok(Kind::ExtendedConnect),
         _ => Err(Refusal::Protocol),
+    }
+}
+
+/// Of two hosts the one side might take the first and the other the last, and each believe that the
+/// other had checked it.
+fn has_one_host<B>(req: &Request<B>) -> bool {
+    let is_host = |a: &Authority| !a.host().is_empty() && !a.as_str().contains('@');
+    let fields = req.headers().get_all(HOST);
+    let mut fields = fields.iter().map(|h| Authority::try_from(h.as_bytes()));
+    match (req.uri().authority(), fields.next(), fields.next()) {
+        (None, Some(Ok(host)), None) => is_host(&host),
+        (Some(authority), None, None) => is_host(authority),
+        (Some(authority), Some(Ok(host)), None) => is_host(authority) && is_host(&host),
+        _ => false,
     }
 }
 

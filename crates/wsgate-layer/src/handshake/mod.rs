@@ -12,6 +12,7 @@
 //! use wsgate_layer::handshake::{self, Kind, Refusal};
 //!
 //! let req = Request::get("/websocket")
+//!     .header("host", "example.com")
 //!     .header("connection", "Upgrade")
 //!     .header("upgrade", "websocket")
 //!     .header("sec-websocket-version", "13")

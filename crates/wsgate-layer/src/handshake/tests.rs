@@ -7,6 +7,7 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 fn upgrade() -> Request<()> {
     Request::get("/websocket")
+        .header("host", "example.com:8443")
         .header("connection", "keep-alive, Upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
@@ -142,6 +143,35 @@ fn extended_connect_says_what_is_wrong() {
         |r| drop(r.headers_mut().remove("sec-websocket-version")),
         Refusal::Version,
     );
+}
+
+#[test]
+fn a_handshake_asks_for_one_host() {
+    #[track_caller]
+    fn check_host(uri: &str, hosts: &[&str], expected: bool) {
+        let mut req = upgrade();
+        *req.uri_mut() = uri.parse().unwrap();
+        req.headers_mut().remove("host");
+        for host in hosts {
+            req.headers_mut().append("host", host.parse().unwrap());
+        }
+        assert_eq!(check(&req).is_ok(), expected, "{uri} {hosts:?}");
+        if !expected {
+            assert_eq!(check(&req), Err(Refusal::Host));
+        }
+    }
+    check_host("/", &["example.com"], true);
+    check_host("/", &["[2001:db8::1]:8443"], true);
+    check_host("https://example.com/", &[], true);
+    check_host("https://example.com/", &["example.com"], true);
+    check_host("/", &[], false);
+    check_host("/", &[""], false);
+    check_host("/", &["example.com", "example.com"], false);
+    check_host("https://example.com/", &["a.example", "b.example"], false);
+    check_host("/", &["user@example.com"], false);
+    check_host("https://user@example.com/", &[], false);
+    check_host("/", &["example.com/path"], false);
+    check_host("/", &["a.example, b.example"], false);
 }
 
 #[test]
