@@ -2,6 +2,10 @@
 
 use std::fmt::Debug;
 use std::io;
+use std::net::TcpListener;
+use std::ops::Range;
+use std::process;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -53,6 +57,25 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
+/// A port of 127.0.0.1 for a program that cannot choose one itself, or that comes back to it: it
+/// lies below those that the system gives to whoever asks for any, so that no other test gets it.
+///
+/// # Panics
+///
+/// When not one is free.
+pub fn fixed_port() -> u16 {
+    static CALLS: AtomicU16 = AtomicU16::new(0);
+    // Tests in other processes begin elsewhere.
+    let first = process::id().wrapping_mul(131);
+    let mut ports = (0..PORTS.len()).map(|_| {
+        let call = u32::from(CALLS.fetch_add(1, Ordering::Relaxed));
+        PORTS.start + (first.wrapping_add(call) % PORTS.len() as u32) as u16
+    });
+    ports
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("one of ten thousand ports is free")
+}
+
 /// Reads until `buffer` holds `end`, and returns what comes before and with it. The rest stays.
 ///
 /// # Errors
@@ -78,3 +101,6 @@ where
 
 /// How long [`within`] waits.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where [`fixed_port`] looks. Linux gives ports from 32768 on, others from 49152 on.
+const PORTS: Range<u16> = 20_000..30_000;

@@ -70,7 +70,7 @@ mod tunnel;
 
 pub use frame::Frame;
 pub use head::{Fields, RequestHead, ResponseHead};
-pub use io::{Io, within};
+pub use io::{Io, fixed_port, within};
 pub use tunnel::{End, Role, Tunnel};
 
 #[cfg(doctest)]

@@ -1,7 +1,7 @@
 //! The real nginx, from Debian's package, as a gateway with TLS.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::certs::Leaf;
-use crate::io::within;
+use crate::io::{fixed_port, within};
 use crate::program::{self, Program};
 
 /// A running nginx that keeps all its files in a temporary folder. Dropping it kills it.
@@ -49,9 +49,9 @@ impl Nginx {
         let files = tempfile::tempdir().expect("a temporary folder");
         leaf.write(files.path(), "server");
         let mut last = String::new();
-        // nginx cannot be told to find a port itself, and a free one may be taken meanwhile.
+        // nginx cannot be told to find a port itself, and another program may take this one.
         for _ in 0..ATTEMPTS {
-            let addr = free_port();
+            let addr = SocketAddr::from(([127, 0, 0, 1], fixed_port()));
             match Self::start_at(addr, files.path(), locations).await {
                 Ok(program) => {
                     return Self {
@@ -103,13 +103,6 @@ impl Nginx {
         self.program.kill().await;
         fs::read_to_string(self.files.path().join("error.log")).unwrap_or_default()
     }
-}
-
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
 }
 
 /// One process in the foreground, so that ending it ends all of it. Its five folders of temporary

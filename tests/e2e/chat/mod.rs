@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 use wsgate_tests::browser::Browser;
+use wsgate_tests::fixed_port;
 use wsgate_tests::program::{self, Program};
 
 /// The program, running.
@@ -29,10 +30,11 @@ struct Person {
 // ===== impl Chat =====
 
 impl Chat {
-    /// Starts it on a free port, with further flags.
+    /// Starts it on a port to which it can come back, with further flags.
     async fn start(flags: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
-        Self::start_at("127.0.0.1:0", data, flags).await
+        let address = format!("127.0.0.1:{}", fixed_port());
+        Self::start_at(&address, data, flags).await
     }
 
     /// Ends it, as a service manager does.
