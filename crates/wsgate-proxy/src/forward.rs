@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -54,9 +54,10 @@ pub(crate) struct Streaming {
 }
 
 /// hyper's end of the connection, to be polled along with whatever waits for it.
-struct Connection {
-    running: Option<Running>,
-    parts: Option<UpstreamParts>,
+enum Connection {
+    Running(Running),
+    /// After a 101 this is the upgrade. Taken by whoever asks first.
+    Ended(Option<hyper::Result<UpstreamParts>>),
 }
 
 type Running = Pin<Box<dyn Future<Output = hyper::Result<UpstreamParts>> + Send>>;
@@ -111,20 +112,17 @@ async fn exchange(
     req: Request<Empty<Bytes>>,
 ) -> hyper::Result<Response<UpstreamBody>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut connection = Connection {
-        running: Some(Box::pin(connection.without_shutdown())),
-        parts: None,
-    };
+    let mut connection = Connection::Running(Box::pin(connection.without_shutdown()));
     let mut answer = pin!(sender.send_request(req));
     let answer = poll_fn(|cx| {
         // Whatever ends the connection ends the answer too, which says why.
-        let _ = connection.poll(cx);
+        connection.poll(cx);
         answer.as_mut().poll(cx)
     });
     let (head, body) = answer.await?.into_parts();
 
     let body = if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        let parts = poll_fn(|cx| connection.poll_parts(cx)).await?;
+        let parts = poll_fn(|cx| connection.poll_upgraded(cx)).await?;
         UpstreamBody::Upgraded(Box::new(parts))
     } else {
         UpstreamBody::Streaming(Box::new(Streaming { connection, body }))
@@ -135,24 +133,21 @@ async fn exchange(
 // ===== impl Connection =====
 
 impl Connection {
-    /// Lets the connection work. Ready when it has ended.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        let Some(running) = &mut self.running else {
-            return Poll::Ready(Ok(()));
-        };
-        let ended = ready!(running.as_mut().poll(cx));
-        self.running = None;
-        self.parts = Some(ended?);
-        Poll::Ready(Ok(()))
+    /// Lets the connection work.
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Self::Running(running) = self
+            && let Poll::Ready(ended) = running.as_mut().poll(cx)
+        {
+            *self = Self::Ended(Some(ended));
+        }
     }
 
-    /// Waits for the end, which after a 101 is the upgrade.
-    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<UpstreamParts>> {
-        ready!(self.poll(cx))?;
-        match self.parts.take() {
-            Some(parts) => Poll::Ready(Ok(parts)),
-            // Ended in an error that the answer reported already. The deadline ends the wait.
-            None => Poll::Pending,
+    /// Waits for the upgrade that a 101 promised.
+    fn poll_upgraded(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<UpstreamParts>> {
+        self.poll(cx);
+        match self {
+            Self::Running(_) => Poll::Pending,
+            Self::Ended(ended) => Poll::Ready(ended.take().expect("asked for once")),
         }
     }
 }
@@ -176,7 +171,7 @@ impl HttpBody for Streaming {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         // First, as it is what fills the body. Its error reaches the body as well.
-        let _ = self.connection.poll(cx);
+        self.connection.poll(cx);
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

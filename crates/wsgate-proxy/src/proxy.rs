@@ -206,7 +206,7 @@ impl WebSocketProxy {
     fn proxy<B>(&self, req: Request<B>) -> ProxyFuture {
         let config = Arc::clone(&self.config);
         // A handshake has no body: one that has is refused for its header.
-        let inner = Box::pin(proxy(config, req.map(|_| Empty::new())));
+        let inner = Box::pin(answer(config, req.map(|_| Empty::new())));
         ProxyFuture { inner }
     }
 }
@@ -251,11 +251,11 @@ impl fmt::Debug for ProxyFuture {
 
 // ===== a request's life =====
 
-async fn proxy(config: Arc<Config>, req: Request<Empty<Bytes>>) -> Response<Body> {
+async fn answer(config: Arc<Config>, req: Request<Empty<Bytes>>) -> Response<Body> {
     let version = req.version();
     let client = client(&req, &config.trusted);
     let route = route(&req);
-    match open(config, req, client.clone(), route.clone()).await {
+    match open(config, req, &client, &route).await {
         Ok(res) => res,
         Err(error) => {
             error.log(&client, &route);
@@ -267,8 +267,8 @@ async fn proxy(config: Arc<Config>, req: Request<Empty<Bytes>>) -> Response<Body
 async fn open(
     config: Arc<Config>,
     mut req: Request<Empty<Bytes>>,
-    client: String,
-    route: String,
+    client: &str,
+    route: &str,
 ) -> Result<Response<Body>, ProxyError> {
     let kind = handshake::check(&req).map_err(ProxyError::Refusal)?;
     config.origin.check(&req, &config.trusted)?;
@@ -292,8 +292,8 @@ async fn open(
         UpstreamBody::Streaming(body) => Body::new(*body),
         UpstreamBody::Upgraded(parts) => {
             let facts = Facts {
-                client,
-                route,
+                client: client.to_owned(),
+                route: route.to_owned(),
                 kind,
                 endpoint: config.endpoint.clone(),
             };
