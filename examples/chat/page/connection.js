@@ -20,6 +20,8 @@ export class Connection {
   #url;
   #on;
   #socket = null;
+  /** Aborted when the present attempt is given up. */
+  #giveUp = new AbortController();
   #attempt = 0;
   #retryAt = 0;
   #openedAt = 0;
@@ -37,12 +39,20 @@ export class Connection {
     document.addEventListener("visibilitychange", () => document.hidden || this.#wake());
   }
 
-  connect() {
+  async connect() {
     this.#drop();
     this.#enter("connecting");
+    this.#timers.push(setTimeout(() => this.#lose({}), CONNECT_WITHIN));
+    this.#giveUp = new AbortController();
+    const { signal } = this.#giveUp;
+    // Browsers open a WebSocket over HTTP/2 only on a connection that they already have. The page
+    // came by one; after an outage a request has to make it.
+    if (this.#attempt > 0 && !(await answers(signal))) {
+      if (!signal.aborted) this.#lose({});
+      return;
+    }
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
-    this.#timers.push(setTimeout(() => this.#lose({}), CONNECT_WITHIN));
     socket.onopen = () => this.#opened();
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     // An error tells nothing that the close after it does not.
@@ -114,6 +124,7 @@ export class Connection {
   /** Lets go of the socket, which may linger in its closing handshake without us. */
   #drop() {
     this.#clearTimers();
+    this.#giveUp.abort();
     this.#pingAt = null;
     const socket = this.#socket;
     if (!socket) return;
@@ -125,5 +136,15 @@ export class Connection {
   #clearTimers() {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers = [];
+  }
+}
+
+/** Whether the site answers at all. Not if it is aborted meanwhile. */
+async function answers(signal) {
+  try {
+    await fetch("/api/health", { cache: "no-store", signal });
+    return !signal.aborted;
+  } catch {
+    return false;
   }
 }

@@ -62,8 +62,8 @@ async fn the_conversation_goes_on_after_a_restart() {
 
     let chat = stopped.start().await;
     for person in [&ann, &ben] {
-        // Chromium opens no HTTP/2 connection for a WebSocket alone. It uses the one it has.
-        person.is_connected_by("http/1.1").await;
+        // Chromium opens no HTTP/2 connection for a WebSocket alone: the page sees to that.
+        person.is_connected_by("h2").await;
         person.hears("Ann", "said into the dark").await;
         person
             .until("!document.querySelector('#outage').checkVisibility()")
