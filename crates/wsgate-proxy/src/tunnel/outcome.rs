@@ -1,6 +1,6 @@
 //! How a tunnel ended, told in one event.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use wsgate_frame::Role;
 
@@ -32,8 +32,8 @@ impl First {
             .iter()
             .find_map(|(source, direction)| match direction.end()? {
                 End::Eof => Some(Self::Eof(*source)),
-                End::SourceLost(error) => Some(Self::Lost(*source, error.to_string())),
-                End::SinkLost(error) => Some(Self::Lost(other(*source), error.to_string())),
+                End::SourceLost(error) => Some(Self::Lost(*source, words(error))),
+                End::SinkLost(error) => Some(Self::Lost(other(*source), words(error))),
             })
     }
 
@@ -88,6 +88,15 @@ pub(super) fn log(
         upstream_violation = from_upstream.violation().map(|v| v.to_string()),
         "tunnel closed"
     );
+}
+
+/// The error in words fit for a log line. What rustls says of a peer that just vanished ends in a
+/// link to its manual.
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "ended without a TLS close_notify".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 const fn other(side: Role) -> Role {

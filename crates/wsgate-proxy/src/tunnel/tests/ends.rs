@@ -132,6 +132,24 @@ async fn a_broken_connection_ends_the_tunnel_and_is_named() {
     ]);
 }
 
+/// rustls reports it with a link to its manual, which is no use in a log.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_just_vanishes_is_named_in_few_words() {
+    let (log, _guard) = Log::capture();
+    let eof = io::Error::new(io::ErrorKind::UnexpectedEof, "see https://docs.example");
+    let vanished = tokio_test::io::Builder::new().read_error(eof).build();
+    let (mut upstream, far) = duplex(64);
+    let relay = tokio::spawn(Relay::new(vanished, far));
+    expect_end(&mut upstream).await;
+    drop(upstream);
+    relay.await.unwrap();
+    log.assert_has(&[
+        "closed_by=\"client\"",
+        "cause=\"connection lost\"",
+        "error=\"ended without a TLS close_notify\"",
+    ]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_peer_said_last_arrives_though_it_takes_nothing_more() {
     let Ends {
