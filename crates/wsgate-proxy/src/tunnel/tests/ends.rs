@@ -4,11 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_half_close_leaves_the_other_direction_open() {
-    let Ends {
-        mut client,
-        mut upstream,
-        relay,
-    } = relay(64);
+    let (mut client, mut upstream, relay) = relay(64);
     client.shutdown().await.unwrap();
     expect_end(&mut upstream).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -24,11 +20,7 @@ async fn a_half_close_leaves_the_other_direction_open() {
 #[tokio::test(start_paused = true)]
 async fn a_client_is_told_when_its_upstream_is_lost() {
     let (log, _guard) = Log::capture();
-    let Ends {
-        mut client,
-        mut upstream,
-        relay,
-    } = relay(64);
+    let (mut client, mut upstream, relay) = relay(64);
     upstream.write_all(b"\x81\x02hi").await.unwrap();
     drop(upstream);
     expect(&mut client, b"\x81\x02hi").await;
@@ -47,11 +39,7 @@ async fn a_client_is_told_when_its_upstream_is_lost() {
 /// In the middle of a frame a Close would become part of it.
 #[tokio::test(start_paused = true)]
 async fn no_close_is_put_into_a_frame() {
-    let Ends {
-        mut client,
-        mut upstream,
-        ..
-    } = relay(64);
+    let (mut client, mut upstream, _relay) = relay(64);
     upstream.write_all(b"\x81\x05hal").await.unwrap();
     drop(upstream);
     expect(&mut client, b"\x81\x05hal").await;
@@ -60,33 +48,21 @@ async fn no_close_is_put_into_a_frame() {
 
 #[tokio::test(start_paused = true)]
 async fn no_close_follows_an_end_that_was_expected() {
-    let Ends {
-        mut client,
-        mut upstream,
-        ..
-    } = relay(64);
+    let (mut client, mut upstream, _relay) = relay(64);
     upstream.write_all(SERVER_CLOSE).await.unwrap();
     drop(upstream);
     expect(&mut client, SERVER_CLOSE).await;
     expect_end(&mut client).await;
 
     // An upstream that follows its client's end, as servers do.
-    let Ends {
-        mut client,
-        mut upstream,
-        ..
-    } = relay(64);
+    let (mut client, mut upstream, _relay) = relay(64);
     client.shutdown().await.unwrap();
     expect_end(&mut upstream).await;
     drop(upstream);
     expect_end(&mut client).await;
 
     // An upstream that answers a Close by ending the connection.
-    let Ends {
-        mut client,
-        mut upstream,
-        ..
-    } = relay(64);
+    let (mut client, mut upstream, _relay) = relay(64);
     client.write_all(CLIENT_CLOSE).await.unwrap();
     expect(&mut upstream, CLIENT_CLOSE).await;
     drop(upstream);
@@ -96,11 +72,7 @@ async fn no_close_follows_an_end_that_was_expected() {
 #[tokio::test(start_paused = true)]
 async fn both_have_closed_and_neither_ends() {
     let (log, _guard) = Log::capture();
-    let Ends {
-        mut client,
-        mut upstream,
-        relay,
-    } = relay(64);
+    let (mut client, mut upstream, relay) = relay(64);
     client.write_all(CLIENT_CLOSE).await.unwrap();
     expect(&mut upstream, CLIENT_CLOSE).await;
     upstream.write_all(SERVER_CLOSE).await.unwrap();
@@ -152,11 +124,7 @@ async fn a_client_that_just_vanishes_is_named_in_few_words() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_peer_said_last_arrives_though_it_takes_nothing_more() {
-    let Ends {
-        mut client,
-        mut upstream,
-        relay,
-    } = relay(64);
+    let (mut client, mut upstream, relay) = relay(64);
     // Its last words are under way when our write to it fails.
     upstream.write_all(SERVER_CLOSE).await.unwrap();
     drop(upstream);

@@ -5,11 +5,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_conversation_and_its_close_pass_and_are_logged() {
     let (log, _guard) = Log::capture();
-    let Ends {
-        mut client,
-        mut upstream,
-        relay,
-    } = relay(64);
+    let (mut client, mut upstream, relay) = relay(64);
     client.write_all(b"\x81\x85\0\0\0\0hello").await.unwrap();
     expect(&mut upstream, b"\x81\x85\0\0\0\0hello").await;
     upstream.write_all(b"\x81\x02hi").await.unwrap();
@@ -49,11 +45,7 @@ async fn what_came_with_the_101_goes_first() {
 #[tokio::test(start_paused = true)]
 async fn violations_pass_and_are_logged() {
     let (log, _guard) = Log::capture();
-    let Ends {
-        mut client,
-        mut upstream,
-        relay,
-    } = relay(64);
+    let (mut client, mut upstream, relay) = relay(64);
     client
         .write_all(b"\x81\x02no\xff\xff\xff\xff")
         .await
@@ -70,11 +62,7 @@ async fn violations_pass_and_are_logged() {
 #[tokio::test(start_paused = true)]
 async fn every_byte_arrives_in_order_through_the_smallest_pipes() {
     for pipe in [1, 2, 3, 7, 64] {
-        let Ends {
-            client,
-            upstream,
-            relay,
-        } = relay(pipe);
+        let (client, upstream, relay) = relay(pipe);
         let (mut client_read, mut client_write) = tokio::io::split(client);
         let (mut upstream_read, mut upstream_write) = tokio::io::split(upstream);
         // Frames of every length class, with a Close behind so that no farewell is added.
@@ -114,11 +102,7 @@ async fn every_byte_arrives_in_order_through_the_smallest_pipes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_stops_the_fast_writer() {
-    let Ends {
-        mut client,
-        mut upstream,
-        relay: _relay,
-    } = relay(1024);
+    let (mut client, mut upstream, _relay) = relay(1024);
     let flood = tokio::spawn(async move {
         let mut taken = 0;
         let chunk = [0; 1024];

@@ -29,21 +29,11 @@ const CLIENT_CLOSE: &[u8] = b"\x88\x85\0\0\0\0\x03\xe8bye";
 /// The farewell to a client whose upstream is lost.
 const LOST: &[u8] = b"\x88\x0f\x03\xf6upstream lost";
 
-/// The far ends of a relay.
-struct Ends {
-    client: DuplexStream,
-    upstream: DuplexStream,
-    relay: JoinHandle<()>,
-}
-
-fn relay(pipe: usize) -> Ends {
+/// A relay between two pipes of this size, with their far ends: the client's and the upstream's.
+fn relay(pipe: usize) -> (DuplexStream, DuplexStream, JoinHandle<()>) {
     let ((client, near), (upstream, far)) = (duplex(pipe), duplex(pipe));
     let relay = tokio::spawn(Relay::new(near, far));
-    Ends {
-        client,
-        upstream,
-        relay,
-    }
+    (client, upstream, relay)
 }
 
 async fn expect(io: &mut DuplexStream, expected: &[u8]) {
