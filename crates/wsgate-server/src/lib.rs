@@ -55,7 +55,8 @@
 //!   is gone is the work of WebSocket pings.
 //! - A page loaded over https may open `wss://` only, and browsers follow no redirect of a
 //!   WebSocket handshake: the redirects here say so in their body.
-//! - [Shutdown](Running#upgraded-connections) does not see upgraded HTTP/1.1 connections.
+//! - A shutdown by itself [treats WebSockets badly](Running#upgraded-connections).
+//!   [`Server::drain`] lets whoever holds them say goodbye first, and waits for it.
 //!
 //! # What it is not
 //!
@@ -64,6 +65,7 @@
 
 mod accept;
 mod connection;
+mod ending;
 mod error;
 mod handshake_log;
 mod hsts;

@@ -2,15 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
-use tracing::info;
+use tokio::task::{JoinError, JoinSet};
 
+use crate::ending::{Ask, Listeners, Stop};
 use crate::error::{ServerError, ServerErrorKind};
 
 /// A server that accepts connections, from [`Server::start`](crate::Server::start).
@@ -20,10 +18,14 @@ use crate::error::{ServerError, ServerErrorKind};
 ///
 /// # Upgraded connections
 ///
-/// hyper lets go of an HTTP/1.1 connection when it is upgraded, so no shutdown sees it: a
-/// WebSocket lives on until its handler ends, or the runtime. An HTTP/2 connection with an open
-/// WebSocket counts as a request under way: shutdown waits for it as long as the grace lasts, and
-/// then cuts it without a Close frame. Whoever holds the WebSockets has to tell their peers.
+/// A shutdown by itself treats WebSockets badly. hyper lets go of an HTTP/1.1 connection when it is
+/// upgraded, so no shutdown sees it: it lives on until its handler ends, or the runtime. An HTTP/2
+/// connection with an open WebSocket counts as a request under way: it is waited for as long as the
+/// grace lasts, and then cut without a Close frame.
+///
+/// Whoever holds the WebSockets has to tell their peers, and [`Server::drain`](crate::Server::drain)
+/// is the place for it: the end of the server waits for both kinds then, for as long as the drain
+/// says.
 #[derive(Debug)]
 pub struct Running {
     local_addr: SocketAddr,
@@ -32,16 +34,11 @@ pub struct Running {
     names: Arc<[String]>,
     handles: Vec<Handle<SocketAddr>>,
     listeners: JoinSet<io::Result<()>>,
-    /// Waits for [`Stop::signal`]. Apart, because the server may end without it.
-    stop: JoinSet<()>,
-}
-
-pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// When and how a server ends by itself.
-pub(crate) struct Stop {
-    pub(crate) signal: BoxFuture,
-    pub(crate) grace: Duration,
+    ask: Ask,
+    /// Asks when [`Stop::signal`] is there. Apart, because the server may end without it.
+    _signal: JoinSet<()>,
+    /// One task, which ends some time after the server was asked to.
+    ending: JoinSet<()>,
 }
 
 // ===== impl Running =====
@@ -52,27 +49,32 @@ impl Running {
         redirect_addr: Option<SocketAddr>,
         url: String,
         names: Arc<[String]>,
-        handles: Vec<Handle<SocketAddr>>,
-        listeners: JoinSet<io::Result<()>>,
-        stop: Option<Stop>,
+        listeners: Listeners,
+        stop: Stop,
     ) -> Self {
-        let mut running = Self {
+        let ask = Ask::new();
+        let mut signal = JoinSet::new();
+        if let Some(wanted) = stop.signal {
+            let ask = ask.clone();
+            signal.spawn(async move {
+                wanted.await;
+                ask.ask(stop.grace);
+            });
+        }
+        let (listeners, handles, end) = listeners.split(&ask, stop.drain);
+        let mut ending = JoinSet::new();
+        ending.spawn(end.run());
+        Self {
             local_addr,
             redirect_addr,
             url,
             names,
             handles,
             listeners,
-            stop: JoinSet::new(),
-        };
-        if let Some(Stop { signal, grace }) = stop {
-            let handles = running.handles.clone();
-            running.stop.spawn(async move {
-                signal.await;
-                stop_listening(&handles, grace);
-            });
+            ask,
+            _signal: signal,
+            ending,
         }
-        running
     }
 
     /// The address that is listened on, with the port that the operating system chose.
@@ -98,68 +100,153 @@ impl Running {
     }
 
     /// Waits until the server has ended: after
-    /// [`Server::shutdown_on`](crate::Server::shutdown_on), or because it broke.
+    /// [`Server::shutdown_on`](crate::Server::shutdown_on), with its
+    /// [drain](crate::Server::drain), or because it broke.
     ///
     /// # Errors
     ///
-    /// When a listener stopped by itself.
+    /// When a listener stopped by itself, at once: what else there is goes on, and
+    /// [`shutdown`](Self::shutdown) ends it in an orderly way. Also when the drain panicked, which
+    /// cuts all connections.
     ///
     /// # Cancel safety
     ///
-    /// It can be dropped and called again: the server goes on.
+    /// It can be dropped and called again: the server goes on, and so does its end.
     pub async fn wait(&mut self) -> Result<(), ServerError> {
-        while let Some(ended) = self.listeners.join_next().await {
-            ended
-                .map_err(io::Error::other)
-                .and_then(|ended| ended)
-                .map_err(stopped)?;
+        // Once all listeners have broken, there is no end to wait for unless somebody asks.
+        while !self.listeners.is_empty() || self.ask.is_asked() {
+            tokio::select! {
+                biased;
+                Some(ended) = self.listeners.join_next() => listener(ended)?,
+                Some(ended) = self.ending.join_next() => {
+                    // Those that waited in vain for a connection to hear that it was cut.
+                    self.listeners.abort_all();
+                    ended.map_err(drain_panicked)?;
+                }
+                else => break,
+            }
         }
         Ok(())
     }
 
     /// Stops listening at once, lets requests under way finish for as long as `grace`, and cuts
-    /// the connections that are left. The port is free when this returns.
+    /// the connections that are left. With a [drain](crate::Server::drain) it begins that first, and
+    /// cuts nothing before it has finished. The port is free when this returns.
+    ///
+    /// When the server is about to end already, by
+    /// [`Server::shutdown_on`](crate::Server::shutdown_on), the grace counts that is over first, and
+    /// the drain goes on as it was.
     ///
     /// # Errors
     ///
-    /// When a listener had stopped by itself before.
+    /// When a listener had stopped by itself before, or the drain panicked.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the server, which cuts what is left.
+    /// Dropping the future drops the server, which cuts what is left and drops the drain.
     pub async fn shutdown(mut self, grace: Duration) -> Result<(), ServerError> {
-        stop_listening(&self.handles, grace);
-        // axum-server keeps to the deadline; this is for the case that it does not.
-        match timeout(grace.saturating_add(SLACK), self.wait()).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                self.listeners.shutdown().await;
-                Ok(())
-            }
+        self.ask.ask(grace);
+        let mut first = Ok(());
+        // A listener that broke is no reason to leave the rest without an orderly end.
+        while let Err(error) = self.wait().await {
+            first = first.and(Err(error));
         }
+        first
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Connections have tasks of their own, which listen to this; the listening tasks are
-        // aborted with their JoinSet.
+        // Connections have tasks of their own, which listen to this; the other tasks are aborted
+        // with their JoinSets.
         for handle in &self.handles {
             handle.shutdown();
         }
     }
 }
 
-fn stop_listening(handles: &[Handle<SocketAddr>], grace: Duration) {
-    info!(?grace, "shutting down");
-    for handle in handles {
-        handle.graceful_shutdown(Some(grace));
+/// How a listening task ended.
+fn listener(ended: Result<io::Result<()>, JoinError>) -> Result<(), ServerError> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(listener_stopped(error)),
+        // By ourselves, after everything else.
+        Err(error) if error.is_cancelled() => Ok(()),
+        Err(error) => Err(listener_stopped(io::Error::other(error))),
     }
 }
 
-fn stopped(error: io::Error) -> ServerError {
+fn listener_stopped(error: io::Error) -> ServerError {
     ServerError::new(ServerErrorKind::Serve, "a listener stopped by itself").because(error)
 }
 
-/// For the tasks to notice that the grace is over.
-const SLACK: Duration = Duration::from_secs(1);
+fn drain_panicked(error: JoinError) -> ServerError {
+    ServerError::new(ServerErrorKind::Serve, "the drain panicked").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A server of which one listener has broken and, if wanted, another is well.
+    fn broken(other: bool, drains: &Arc<AtomicUsize>) -> Running {
+        let mut listeners = Listeners::new();
+        listeners.spawn(Handle::new(), async { Err(io::Error::other("broken")) });
+        if other {
+            let handle = Handle::new();
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let server = axum_server::from_tcp(listener)
+                .unwrap()
+                .handle(handle.clone());
+            listeners.spawn(
+                handle,
+                server.serve(axum::Router::new().into_make_service()),
+            );
+        }
+        let drains = Arc::clone(drains);
+        let stop = Stop {
+            signal: None,
+            grace: Duration::ZERO,
+            drain: Some(Box::pin(async move {
+                drains.fetch_add(1, Ordering::Relaxed);
+            })),
+        };
+        let address = ([127, 0, 0, 1], 0).into();
+        Running::new(address, None, String::new(), Arc::new([]), listeners, stop)
+    }
+
+    #[track_caller]
+    fn is_broken(ended: Result<(), ServerError>) {
+        let error = ended.expect_err("an error");
+        assert_eq!(error.kind(), ServerErrorKind::Serve);
+        assert!(error.to_string().contains("stopped by itself"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_breaks_is_told_at_once_and_the_rest_still_drained() {
+        for other in [false, true] {
+            let drains = Arc::default();
+            let mut running = broken(other, &drains);
+            is_broken(running.wait().await);
+            assert_eq!(drains.load(Ordering::Relaxed), 0);
+            running.shutdown(Duration::ZERO).await.unwrap();
+            assert_eq!(drains.load(Ordering::Relaxed), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn shutdown_drains_before_it_tells_of_a_listener_that_broke() {
+        let drains = Arc::default();
+        is_broken(broken(true, &drains).shutdown(Duration::ZERO).await);
+        assert_eq!(drains.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_waited_for_once_all_listeners_broke() {
+        let mut running = broken(false, &Arc::default());
+        is_broken(running.wait().await);
+        running.wait().await.unwrap();
+    }
+}

@@ -1,5 +1,6 @@
 //! The settings of a server, and what is made of them.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,17 +13,18 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server as AxumServer};
 use http::uri::Scheme;
 use tokio::net::TcpListener;
-use tokio::task::{JoinSet, spawn_blocking};
-use tracing::{dispatcher, info, warn};
+use tokio::task::spawn_blocking;
+use tracing::{dispatcher, error, info, warn};
 
 use crate::accept::TlsPort;
 use crate::connection::MakeConnection;
+use crate::ending::{BoxFuture, Listeners, Stop};
 use crate::error::{ServerError, ServerErrorKind};
 use crate::handshake_log::HandshakeLog;
 use crate::hsts::Hsts;
 use crate::limits::Limits;
 use crate::redirect::{self, PlainHttp};
-use crate::running::{BoxFuture, Running, Stop};
+use crate::running::Running;
 use crate::tls::{Loaded, Tls};
 
 /// Serves an axum [`Router`] over HTTPS, HTTP/1.1 and HTTP/2.
@@ -39,6 +41,7 @@ pub struct Server {
     limits: Limits,
     shutdown_on: Option<BoxFuture>,
     shutdown_grace: Duration,
+    drain: Option<BoxFuture>,
 }
 
 // ===== impl Server =====
@@ -58,6 +61,7 @@ impl Server {
             limits: Limits::default(),
             shutdown_on: None,
             shutdown_grace: SHUTDOWN_GRACE,
+            drain: None,
         }
     }
 
@@ -111,23 +115,92 @@ impl Server {
 
     /// How long requests under way may take when the server is shut down by
     /// [`shutdown_on`](Self::shutdown_on). Default: 8 s, as `docker stop` kills after ten.
+    ///
+    /// Nothing is cut before a [drain](Self::drain) has finished: while a longer one goes on,
+    /// requests may take longer too.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
         self
     }
 
-    /// Serves `app` until the server is [shut down](Self::shutdown_on).
+    /// Gives WebSockets, of which a shutdown knows nothing, an end of their own.
+    ///
+    /// The future is not touched before the server is asked to stop, by
+    /// [`shutdown_on`](Self::shutdown_on) or [`Running::shutdown`]. Then:
+    ///
+    /// 1. It is polled for the first time, while the server is still as it was. This is the
+    ///    moment to turn new WebSockets away: once hyper shuts down, it answers an HTTP/1.1
+    ///    handshake with `connection: upgrade, close`, which strict clients refuse.
+    /// 2. Right after that listening ends. Requests under way go on, those over HTTP/2 that
+    ///    became WebSockets among them.
+    /// 3. When the future has finished, and besides all connections have ended or the
+    ///    [grace](Self::shutdown_grace), counted from the beginning, is over, what is left is cut.
+    ///
+    /// [`serve`](Self::serve), [`Running::wait`] and [`Running::shutdown`] do not return before the
+    /// future has finished, so that the program does not exit under WebSockets that came by
+    /// HTTP/1.1. A future that never finishes keeps them from returning for ever; give it a deadline.
+    /// Dropping them or the [`Running`] drops it, and cuts all.
+    ///
+    /// With the `Drain` of wsgate's layers this is `.drain(drain.within(Duration::from_secs(30)))`.
+    /// Without it, for handlers that watch for a sign to say goodbye:
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use axum::Router;
+    /// use tokio::{sync::watch, time::timeout};
+    /// use wsgate_server::Server;
+    ///
+    /// # fn routes(leaving: watch::Receiver<bool>) -> Router { Router::new() }
+    /// # async fn terminated() {}
+    /// # async fn run() -> Result<(), wsgate_server::ServerError> {
+    /// // Each handler holds a receiver for as long as its WebSocket is open.
+    /// let (leave, leaving) = watch::channel(false);
+    ///
+    /// Server::bind(([127, 0, 0, 1], 8080))
+    ///     .shutdown_on(terminated())
+    ///     .drain(async move {
+    ///         leave.send_replace(true);
+    ///         timeout(Duration::from_secs(30), leave.closed()).await
+    ///     })
+    ///     .serve(routes(leaving))
+    ///     .await
+    /// # }
+    /// ```
+    pub fn drain<F>(mut self, drain: F) -> Self
+    where
+        F: Future + Send + 'static,
+    {
+        self.drain = Some(Box::pin(async move {
+            drain.await;
+        }));
+        self
+    }
+
+    /// Serves `app` until the server is [shut down](Self::shutdown_on) and
+    /// [drained](Self::drain).
     ///
     /// # Errors
     ///
-    /// When it cannot start; see [`ServerErrorKind`](crate::ServerErrorKind).
+    /// When it cannot start; see [`ServerErrorKind`](crate::ServerErrorKind). When a listener stops
+    /// by itself, after the rest of the server was shut down and drained.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the [`Running`] in it: listening ends, and so do the
     /// connections that were not upgraded.
     pub async fn serve(self, app: Router) -> Result<(), ServerError> {
-        self.start(app).await?.wait().await
+        let grace = self.shutdown_grace;
+        let mut running = self.start(app).await?;
+        match running.wait().await {
+            Ok(()) => Ok(()),
+            Err(broken) => {
+                error!(error = &broken as &dyn StdError, "shutting down");
+                // The first error is the one that explains the others.
+                let _ = running.shutdown(grace).await;
+                Err(broken)
+            }
+        }
     }
 
     /// Starts serving `app` and returns once connections are accepted.
@@ -159,39 +232,38 @@ impl Server {
         let public_port = self.public_port.unwrap_or(address.port());
         let log = Arc::new(HandshakeLog::default());
         let handle = Handle::new();
-        let mut handles = vec![handle.clone()];
-        let mut listeners = JoinSet::new();
+        let mut listeners = Listeners::new();
 
-        let server = prepare(listener, &self.limits, handle, &log);
+        let server = prepare(listener, &self.limits, handle.clone(), &log);
         let names = match loaded {
             Some(Loaded { config, names }) => {
                 let hsts = self.hsts.as_ref().map(Hsts::header_value);
                 let make = MakeConnection::new(app, Scheme::HTTPS, hsts);
                 let tls = RustlsAcceptor::new(RustlsConfig::from_config(config));
                 let acceptor = TlsPort::new(tls, self.limits.clone(), public_port);
-                listeners.spawn(server.acceptor(acceptor).serve(make));
+                listeners.spawn(handle, server.acceptor(acceptor).serve(make));
                 Some(names)
             }
             None => {
                 let make = MakeConnection::new(app, Scheme::HTTP, None);
-                listeners.spawn(server.acceptor(NoDelayAcceptor).serve(make));
+                listeners.spawn(handle, server.acceptor(NoDelayAcceptor).serve(make));
                 None
             }
         };
 
         let redirect_address = redirect.map(|(listener, address)| {
             let handle = Handle::new();
-            handles.push(handle.clone());
             let make = MakeConnection::new(redirect_app(public_port), Scheme::HTTP, None);
-            let server = prepare(listener, &self.limits, handle, &log);
-            listeners.spawn(server.acceptor(NoDelayAcceptor).serve(make));
+            let server = prepare(listener, &self.limits, handle.clone(), &log);
+            listeners.spawn(handle, server.acceptor(NoDelayAcceptor).serve(make));
             address
         });
 
-        let stop = self.shutdown_on.map(|signal| Stop {
-            signal,
+        let stop = Stop {
+            signal: self.shutdown_on,
             grace: self.shutdown_grace,
-        });
+            drain: self.drain,
+        };
         let url = url(names.as_deref(), address.ip(), public_port);
         info!(
             %address,
@@ -204,7 +276,6 @@ impl Server {
             redirect_address,
             url,
             names.unwrap_or_default(),
-            handles,
             listeners,
             stop,
         ))

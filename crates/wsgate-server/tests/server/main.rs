@@ -6,9 +6,11 @@
 mod certificates;
 mod client_certificates;
 mod development;
+mod drain;
 mod limits;
 mod plain_http;
 mod protocols;
 mod shutdown;
 mod start;
 mod support;
+mod tunnels;

@@ -4,88 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request};
-use axum::response::Response;
-use axum::routing::{any, get};
+use axum::extract::ConnectInfo;
+use axum::routing::get;
 use axum::{Extension, Router};
-use bytes::Bytes;
-use h2::client::SendRequest;
+use http::StatusCode;
 use http::uri::Scheme;
-use http::{StatusCode, header};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use wsgate_server::{Limits, Running, TlsInfo, rustls};
 
 use crate::support::{
     Identity, Log, PATIENCE, alpn, connect, get_root, hello, localhost, request, trusting,
 };
-
-/// An HTTP/2 client that has seen the server's settings. Its connection ends with the guard.
-async fn http2(
-    running: &Running,
-    client: &rustls::ClientConfig,
-) -> (SendRequest<Bytes>, EndOnDrop) {
-    let client = alpn(client.clone(), &["h2"]);
-    let stream = connect(running.local_addr(), "localhost", &client)
-        .await
-        .unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    let task = tokio::spawn(async move {
-        let _ = connection.await;
-    });
-    let settled = async {
-        while !sender.is_extended_connect_protocol_enabled() {
-            sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(PATIENCE, settled)
-        .await
-        .expect("the server turns extended CONNECT on");
-    (sender, EndOnDrop(task.abort_handle()))
-}
-
-struct EndOnDrop(AbortHandle);
-
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// An app that sends back what comes over an upgraded connection, by either protocol.
-fn echo() -> Router {
-    let echo = |mut request: Request| async move {
-        let upgrade = hyper::upgrade::on(&mut request);
-        let status = match request.extensions().get::<hyper::ext::Protocol>() {
-            Some(_) => StatusCode::OK,
-            None => StatusCode::SWITCHING_PROTOCOLS,
-        };
-        tokio::spawn(async move {
-            let mut stream = TokioIo::new(upgrade.await.unwrap());
-            let mut buffer = [0; 64];
-            while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-                stream.write_all(&buffer[..read]).await.unwrap();
-            }
-        });
-        let mut response = Response::new(axum::body::Body::empty());
-        *response.status_mut() = status;
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            let headers = response.headers_mut();
-            headers.insert(
-                header::CONNECTION,
-                header::HeaderValue::from_static("upgrade"),
-            );
-            headers.insert(
-                header::UPGRADE,
-                header::HeaderValue::from_static("websocket"),
-            );
-        }
-        response
-    };
-    Router::new().route("/echo", any(echo))
-}
+use crate::tunnels::{Http2Tunnel, echo, echoes, http2, tunnel_http1};
 
 #[tokio::test]
 async fn alpn_chooses_http2_first_and_can_be_narrowed() {
@@ -201,23 +131,10 @@ async fn an_upgraded_http1_connection_outlives_the_limits() {
     let limits = Limits::new().first_request(limit).header_read(limit);
     let (running, client) = localhost(echo(), |server| server.limits(limits)).await;
 
-    let client = alpn(client, &["http/1.1"]);
-    let mut stream = connect(running.local_addr(), "localhost", &client)
-        .await
-        .unwrap();
-    let head = "GET /echo HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(stream.read_u8().await.unwrap());
-    }
-    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    let mut stream = tunnel_http1(&running, &client).await;
 
     sleep(limit * 3).await;
-    stream.write_all(b"still there").await.unwrap();
-    let mut echoed = [0; 11];
-    stream.read_exact(&mut echoed).await.unwrap();
-    assert_eq!(&echoed, b"still there");
+    echoes(&mut stream).await.unwrap();
 }
 
 #[tokio::test]
@@ -229,23 +146,10 @@ async fn an_extended_connect_outlives_the_limits() {
         .header_read(limit)
         .http2_ping(limit, PATIENCE);
     let (running, client) = localhost(echo(), |server| server.limits(limits)).await;
-    let (mut sender, _connection) = http2(&running, &client).await;
-
-    let mut request = http::Request::connect("https://localhost/echo")
-        .body(())
-        .unwrap();
-    request
-        .extensions_mut()
-        .insert(h2::ext::Protocol::from_static("websocket"));
-    let (response, mut out) = sender.send_request(request, false).unwrap();
-    let mut response = response.await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
+    let mut tunnel = Http2Tunnel::open(&running, &client).await;
 
     sleep(limit * 3).await;
-    out.send_data(Bytes::from_static(b"still there"), false)
-        .unwrap();
-    let echoed = response.body_mut().data().await.unwrap().unwrap();
-    assert_eq!(echoed, "still there");
+    tunnel.echoes().await.unwrap();
 }
 
 #[tokio::test]

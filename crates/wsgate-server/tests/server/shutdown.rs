@@ -2,30 +2,12 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use wsgate_server::Server;
 
-use crate::support::{LOOPBACK, Log, PATIENCE, connect, get_root, hello, localhost, request};
-
-/// An app whose `/` tells that it was asked, and answers when it is let.
-fn held() -> (Router, oneshot::Receiver<()>, oneshot::Sender<()>) {
-    let (asked, was_asked) = oneshot::channel();
-    let (release, released) = oneshot::channel::<()>();
-    let once = std::sync::Arc::new(std::sync::Mutex::new(Some((asked, released))));
-    let handler = move || {
-        let (asked, released) = once.lock().unwrap().take().unwrap();
-        async move {
-            asked.send(()).unwrap();
-            let _ = released.await;
-            "finished"
-        }
-    };
-    (Router::new().route("/", get(handler)), was_asked, release)
-}
+use crate::support::{LOOPBACK, Log, PATIENCE, connect, get_root, held, hello, localhost, request};
 
 #[tokio::test]
 async fn shutdown_frees_the_ports() {

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::subscriber::DefaultGuard;
@@ -75,6 +76,22 @@ pub(crate) async fn localhost(
 /// An app whose `/` says hello.
 pub(crate) fn hello() -> Router {
     Router::new().route("/", get(|| async { "hello" }))
+}
+
+/// An app whose `/` tells that it was asked, and answers when it is let.
+pub(crate) fn held() -> (Router, oneshot::Receiver<()>, oneshot::Sender<()>) {
+    let (asked, was_asked) = oneshot::channel();
+    let (release, released) = oneshot::channel::<()>();
+    let once = Arc::new(Mutex::new(Some((asked, released))));
+    let handler = move || {
+        let (asked, released) = once.lock().unwrap().take().unwrap();
+        async move {
+            asked.send(()).unwrap();
+            let _ = released.await;
+            "finished"
+        }
+    };
+    (Router::new().route("/", get(handler)), was_asked, release)
 }
 
 pub(crate) fn trusting(roots: &[&CertificateDer<'static>]) -> ClientConfig {
