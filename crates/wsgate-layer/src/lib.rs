@@ -11,35 +11,58 @@
 //!            ◀ frames ◀ wrapper ◀ wrapper ◀─┘       outermost layer = nearest the wire
 //! ```
 //!
-//! - [`MapUpgradeLayer`] wraps the stream of every upgraded WebSocket; [`upgrade`] is the
-//!   mechanism below it.
+//! - [`KeepaliveLayer`] pings quiet clients and finds dead ones; [`ReadTimeoutLayer`],
+//!   [`IdleTimeoutLayer`] and [`LifetimeLayer`] end WebSockets with a Close where others cut them.
+//! - [`OriginLayer`] keeps the pages of other sites out, [`LimitLayer`] bounds how many WebSockets
+//!   there are, how fast they come and what they send.
+//! - [`Drain`] ends all of them in an orderly way when the server stops.
+//! - [`ObserveLayer`] tells logs, metrics, or an observer of your own, what becomes of each.
 //! - [`UpgradeHeadersLayer`] turns the handshake that came in into the one to send on to an
 //!   upstream: what nginx's `proxy_set_header Upgrade` does, and all that belongs to it.
+//! - [`MapUpgradeLayer`] wraps the stream of every upgraded WebSocket; [`upgrade`] is the
+//!   mechanism below all of them, and [`tunnel`] what the layers of one WebSocket share.
 //! - [`handshake`] has the rules for both ends of an opening handshake, [`client`] tells who sent a
-//!   request, [`OriginPolicy`] which web pages may open a WebSocket.
+//!   request.
 //!
 //! What it is not: a WebSocket implementation. It never assembles a message or touches a payload.
 //!
 //! # Example
 //!
 //! ```
-//! use axum::{Router, extract::WebSocketUpgrade, routing::any};
-//! use wsgate_layer::{MapUpgradeLayer, upgrade::UpgradedIo};
+//! use std::time::Duration;
 //!
-//! // Counts the WebSockets that were really opened, refused handshakes not included.
+//! use axum::{Router, extract::WebSocketUpgrade, routing::any};
+//! use wsgate_layer::{Drain, KeepaliveLayer, LimitLayer, OriginLayer, ReadTimeoutLayer};
+//!
+//! let drain = Drain::new();
 //! let app: Router = Router::new()
-//!     .route("/live", any(|ws: WebSocketUpgrade| async { ws.on_upgrade(|_socket| async {}) }))
-//!     .layer(MapUpgradeLayer::new(|stream: UpgradedIo| {
-//!         tracing::info!("opened");
-//!         stream
-//!     }));
+//!     .route("/live", any(|ws: WebSocketUpgrade| async {
+//!         ws.on_upgrade(|mut socket| async move { while let Some(Ok(_)) = socket.recv().await {} })
+//!     }))
+//!     .layer(KeepaliveLayer::every(Duration::from_secs(25)))
+//!     // Outside of the keepalive: a pong is a sign of life.
+//!     .layer(ReadTimeoutLayer::new(Duration::from_secs(60)))
+//!     .layer(LimitLayer::new().tunnels_per_client(100).message_size(64 * 1024))
+//!     .layer(OriginLayer::same_origin())
+//!     .layer(drain.layer());
 //! ```
 
 pub mod client;
+mod guard;
 pub mod handshake;
 pub mod headers;
+pub mod keepalive;
 pub mod map_upgrade;
 pub mod origin;
+mod settings;
+pub mod timeout;
+pub mod tunnel;
 pub mod upgrade;
 
-pub use self::{headers::UpgradeHeadersLayer, map_upgrade::MapUpgradeLayer, origin::OriginPolicy};
+pub use self::{
+    headers::UpgradeHeadersLayer,
+    keepalive::KeepaliveLayer,
+    map_upgrade::MapUpgradeLayer,
+    origin::OriginPolicy,
+    timeout::{IdleTimeoutLayer, LifetimeLayer, ReadTimeoutLayer},
+};

@@ -7,46 +7,41 @@ use std::{
 
 use http::Response;
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::upgrade::{Intercepted, UpgradedIo};
+use super::{Upgrade, Wrap};
+use crate::upgrade::Intercepted;
 
 pin_project! {
     /// The future of [`MapUpgrade`](super::MapUpgrade).
-    pub struct ResponseFuture<Fut, F, T>
+    pub struct ResponseFuture<Fut, W>
     where
-        T: AsyncRead,
-        T: AsyncWrite,
-        T: Unpin,
-        T: Send,
-        T: 'static,
+        W: Wrap,
     {
         #[pin]
         inner: Fut,
         // Boxed, so that an ordinary request pays one pointer for it.
-        intercepted: Option<Box<(Intercepted<T>, F)>>,
+        handshake: Option<Box<Handshake<W>>>,
     }
 }
 
+/// A handshake under way, how to wrap its stream, and what to tell about it.
+type Handshake<W> = (Intercepted<<W as Wrap>::Io>, W, Upgrade);
+
 // ===== impl ResponseFuture =====
 
-impl<Fut, F, T> ResponseFuture<Fut, F, T>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    pub(super) fn new(inner: Fut, intercepted: Option<(Intercepted<T>, F)>) -> Self {
+impl<Fut, W: Wrap> ResponseFuture<Fut, W> {
+    pub(super) fn new(inner: Fut, handshake: Option<Handshake<W>>) -> Self {
         Self {
             inner,
-            intercepted: intercepted.map(Box::new),
+            handshake: handshake.map(Box::new),
         }
     }
 }
 
-impl<Fut, F, T, B, E> Future for ResponseFuture<Fut, F, T>
+impl<Fut, W, B, E> Future for ResponseFuture<Fut, W>
 where
     Fut: Future<Output = Result<Response<B>, E>>,
-    F: FnOnce(UpgradedIo) -> T + Send + 'static,
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    W: Wrap,
 {
     type Output = Result<Response<B>, E>;
 
@@ -54,21 +49,18 @@ where
         let this = self.project();
         let res = ready!(this.inner.poll(cx));
         // Taken in any case: an error, too, ends the handler's wait.
-        if let (Some(intercepted), Ok(res)) = (this.intercepted.take(), &res) {
-            let (intercepted, wrap) = *intercepted;
-            intercepted.complete(res, wrap);
+        if let (Some(handshake), Ok(res)) = (this.handshake.take(), &res) {
+            let (intercepted, wrap, upgrade) = *handshake;
+            intercepted.complete(res, move |io| wrap.wrap(io, upgrade));
         }
         Poll::Ready(res)
     }
 }
 
-impl<Fut, F, T> fmt::Debug for ResponseFuture<Fut, F, T>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+impl<Fut, W: Wrap> fmt::Debug for ResponseFuture<Fut, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("handshake", &self.intercepted.is_some())
+            .field("handshake", &self.handshake.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -29,37 +29,42 @@
 
 mod future;
 mod service;
+mod wrap;
 
 #[cfg(test)]
 mod tests;
 
 use tower_layer::Layer;
 
-pub use self::{future::ResponseFuture, service::MapUpgrade};
+pub use self::{
+    future::ResponseFuture,
+    service::MapUpgrade,
+    wrap::{Upgrade, Wrap},
+};
 
 /// A layer that wraps the stream of every upgraded WebSocket that passes through it.
 ///
 /// See the [module](self) for an example.
 #[derive(Clone, Copy, Debug)]
-pub struct MapUpgradeLayer<F> {
-    wrap: F,
+pub struct MapUpgradeLayer<W> {
+    wrap: W,
 }
 
 // ===== impl MapUpgradeLayer =====
 
-impl<F> MapUpgradeLayer<F> {
+impl<W> MapUpgradeLayer<W> {
     /// A layer that gives each upgraded stream to a clone of `wrap`, and what it returns to the
-    /// handler.
+    /// handler. `wrap` is a closure, or a [`Wrap`] that wants to know more.
     ///
-    /// `wrap` is called when the connection has been upgraded, on a task of the connection, and
-    /// not for a handshake that was refused or whose client left.
-    pub const fn new(wrap: F) -> Self {
+    /// It is called when the connection has been upgraded, on a task of the connection, and not for
+    /// a handshake that was refused or whose client left.
+    pub const fn new(wrap: W) -> Self {
         Self { wrap }
     }
 }
 
-impl<S, F: Clone> Layer<S> for MapUpgradeLayer<F> {
-    type Service = MapUpgrade<S, F>;
+impl<S, W: Clone> Layer<S> for MapUpgradeLayer<W> {
+    type Service = MapUpgrade<S, W>;
 
     fn layer(&self, inner: S) -> Self::Service {
         MapUpgrade::new(inner, self.wrap.clone())

@@ -1,44 +1,47 @@
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
-use super::ResponseFuture;
-use crate::upgrade::{UpgradedIo, intercept};
+use super::{ResponseFuture, Upgrade, Wrap};
+use crate::{tunnel::Tunnel, upgrade::intercept};
 
-/// The service of [`MapUpgradeLayer`](super::MapUpgradeLayer).
+/// The service of [`MapUpgradeLayer`](super::MapUpgradeLayer), and of all layers that act in the
+/// stream alone.
 #[derive(Clone, Copy, Debug)]
-pub struct MapUpgrade<S, F> {
+pub struct MapUpgrade<S, W> {
     inner: S,
-    wrap: F,
+    wrap: W,
 }
 
 // ===== impl MapUpgrade =====
 
-impl<S, F> MapUpgrade<S, F> {
+impl<S, W> MapUpgrade<S, W> {
     /// Wraps the streams that `inner` is given.
-    pub const fn new(inner: S, wrap: F) -> Self {
+    pub const fn new(inner: S, wrap: W) -> Self {
         Self { inner, wrap }
     }
 }
 
-impl<S, F, T, ReqBody, ResBody> Service<Request<ReqBody>> for MapUpgrade<S, F>
+impl<S, W, ReqBody, ResBody> Service<Request<ReqBody>> for MapUpgrade<S, W>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    F: FnOnce(UpgradedIo) -> T + Clone + Send + 'static,
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    W: Wrap + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, F, T>;
+    type Future = ResponseFuture<S::Future, W>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut req: Request<ReqBody>) -> Self::Future {
-        let intercepted = intercept(&mut req).map(|i| (i, self.wrap.clone()));
+        let intercepted = intercept(&mut req).map(|intercepted| {
+            let tunnel = Tunnel::of(req.extensions_mut());
+            let upgrade = Upgrade::new(tunnel, intercepted.kind());
+            (intercepted, self.wrap.clone(), upgrade)
+        });
         ResponseFuture::new(self.inner.call(req), intercepted)
     }
 }

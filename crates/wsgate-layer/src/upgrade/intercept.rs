@@ -1,6 +1,6 @@
 use std::{fmt, sync::Once};
 
-use http::{Request, Response};
+use http::{Request, Response, Version, header::SEC_WEBSOCKET_VERSION};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -11,15 +11,20 @@ use crate::handshake::Kind;
 /// Puts a minted `OnUpgrade` in place of the connection's, where the request is a WebSocket
 /// handshake. Any other request passes untouched and gives `None`.
 ///
-/// A handshake without an `OnUpgrade` gives `None` too, and a warning, once, that says what to
-/// change: the server below was built not to upgrade, so that no layer can act.
+/// Where no layer can act there is a warning, once, that says what to change: for a handshake without
+/// an `OnUpgrade`, which gives `None` too; for a server that was built not to upgrade; and for what
+/// came over HTTP/2 as a WebSocket handshake of HTTP/1.1.
 pub fn intercept<T, B>(req: &mut Request<B>) -> Option<Intercepted<T>>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let kind = Kind::of(req)?;
+    let Some(kind) = Kind::of(req) else {
+        warn_if_meant(req);
+        return None;
+    };
     let Some(outer) = req.extensions_mut().remove::<OnUpgrade>() else {
-        warn_once(kind);
+        static WARNED: Once = Once::new();
+        warn_of_no_upgrades(&WARNED, kind);
         return None;
     };
     let (sender, minted) = pair();
@@ -49,6 +54,11 @@ impl<T> Intercepted<T>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    /// Which kind of handshake it is.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Completes the handshake with the inner service's answer: where that accepts, `wrap` is put
     /// round the stream as soon as the connection gives it.
     ///
@@ -69,13 +79,22 @@ where
         if !self.kind.is_accepted(res.status()) {
             return;
         }
-        let Self { outer, sender, .. } = self;
+        let Self {
+            kind,
+            outer,
+            sender,
+        } = self;
         tokio::spawn(async move {
             match outer.await {
                 Ok(upgraded) => {
                     if let Err(error) = sender.send(wrap(TokioIo::new(upgraded))) {
                         tracing::error!(%error, "no stream for the handler");
                     }
+                }
+                // A connection that is served without upgrades says that it is not its business.
+                Err(error) if error.is_user() => {
+                    static WARNED: Once = Once::new();
+                    warn_of_no_upgrades(&WARNED, kind);
                 }
                 Err(error) => tracing::debug!(%error, "the client left before the upgrade"),
             }
@@ -94,15 +113,30 @@ where
     }
 }
 
-fn warn_once(kind: Kind) {
-    static WARNED: Once = Once::new();
-    WARNED.call_once(|| {
+fn warn_of_no_upgrades(once: &Once, kind: Kind) {
+    once.call_once(|| {
         tracing::warn!(
             handshake = %kind,
-            "a WebSocket handshake came without hyper's OnUpgrade, so that no layer can act on its \
-             stream: serve with upgrades (axum::serve or axum-server do, unless `http1_only` was \
-             called; a bare hyper connection needs `with_upgrades`), and let no layer outside take \
-             the OnUpgrade out of the request"
+            "a WebSocket handshake came that its connection does not upgrade, so that no layer can \
+             act on its stream: serve with upgrades (axum::serve or axum-server do, unless \
+             `http1_only` was called; a bare hyper connection needs `with_upgrades`), and let no \
+             layer outside take the OnUpgrade out of the request"
         );
     });
+}
+
+/// Over HTTP/2 a handshake is an extended CONNECT. With anything else its sender was not told that
+/// there is such a thing, or translates badly.
+fn warn_if_meant<B>(req: &Request<B>) {
+    static WARNED: Once = Once::new();
+    if req.version() == Version::HTTP_2 && req.headers().contains_key(SEC_WEBSOCKET_VERSION) {
+        WARNED.call_once(|| {
+            tracing::warn!(
+                method = %req.method(),
+                "a WebSocket handshake came over HTTP/2, but not as an extended CONNECT, so that no \
+                 layer can act on it: serve with `http2().enable_connect_protocol()` (wsgate's server \
+                 does), and see that a proxy in front speaks RFC 8441 or HTTP/1.1"
+            );
+        });
+    }
 }

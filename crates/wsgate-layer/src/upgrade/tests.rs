@@ -187,3 +187,74 @@ fn a_pair_needs_no_runtime() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(std::pin::pin!(on_upgrade).poll(&mut cx).is_ready());
 }
+
+// ===== what cannot be acted on =====
+
+/// The warnings of this thread.
+#[derive(Clone, Default)]
+struct Warnings(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Warnings {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        std::io::Write::write(&mut *self.0.lock().unwrap(), bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Warnings {
+    fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        let warnings = Self::default();
+        let writer = warnings.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(move || writer.clone());
+        let guard = tracing::subscriber::set_default(subscriber.finish());
+        (warnings, guard)
+    }
+
+    fn count(&self, words: &str) -> usize {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.matches(words).count()
+    }
+}
+
+/// What `http1_only` of axum-server comes down to: hyper's connection, served without upgrades.
+#[tokio::test]
+async fn a_connection_that_does_not_upgrade_is_told_of_once() {
+    let (warnings, _guard) = Warnings::listen();
+    for _ in 0..2 {
+        let (mut client, server) = duplex(1024);
+        let service = hyper::service::service_fn(async |mut req: Request<_>| {
+            let intercepted = intercept::<UpgradedIo, _>(&mut req).unwrap();
+            let mut res = Response::new(String::new());
+            *res.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            intercepted.complete(&res, |io| io);
+            Ok::<_, std::convert::Infallible>(res)
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(server), service);
+        let head =
+            b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        client.write_all(head).await.unwrap();
+        connection.await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(warnings.count("that its connection does not upgrade"), 1);
+}
+
+#[test]
+fn a_handshake_of_http1_over_http2_is_told_of_once() {
+    let (warnings, _guard) = Warnings::listen();
+    for version in [Version::HTTP_2, Version::HTTP_2, Version::HTTP_11] {
+        let mut req = Request::get("/")
+            .version(version)
+            .header("sec-websocket-version", "13")
+            .body(())
+            .unwrap();
+        assert!(intercept::<DuplexStream, _>(&mut req).is_none());
+    }
+    assert_eq!(warnings.count("not as an extended CONNECT"), 1);
+}

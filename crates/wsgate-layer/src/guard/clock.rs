@@ -1,0 +1,59 @@
+//! The one timer of a stream.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Wakes the task at an instant, or before it: a deadline that moves into the future leaves the timer
+/// alone until it rings, so that traffic costs nothing here.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    /// Made for the first deadline.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// For how long the timer may have rung unheard before that is strange. Handlers do wait for other
+/// things between two reads.
+const UNHEARD: Duration = Duration::from_secs(60);
+
+// ===== impl Clock =====
+
+impl Clock {
+    pub(super) const fn new() -> Self {
+        Self { timer: None }
+    }
+
+    /// Pending: the task will be woken at `next`, or before. Ready: it has rung, perhaps for an
+    /// instant that was given earlier.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, next: Instant) -> Poll<()> {
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(next)));
+        if timer.deadline() > next || timer.is_elapsed() {
+            timer.as_mut().reset(next);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    /// Takes note of a timer that has rung for nothing that could be done now.
+    pub(super) fn hear(&mut self, cx: &mut Context<'_>) {
+        if self.timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
+            let _ = self.poll(cx, Instant::now() + UNHEARD);
+        }
+    }
+
+    /// Whether the timer rang long ago and nobody has come. `first` is the deadline for which none
+    /// was made yet.
+    pub(super) fn is_unheard(&self, first: Option<Instant>) -> bool {
+        let rung = match &self.timer {
+            Some(timer) if timer.is_elapsed() => Some(timer.deadline()),
+            Some(_) => None,
+            None => first,
+        };
+        rung.is_some_and(|rung| rung + UNHEARD < Instant::now())
+    }
+}

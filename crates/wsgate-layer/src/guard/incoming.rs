@@ -1,0 +1,386 @@
+//! What comes from the peer: passed on as it is, but for the pongs to our pings.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    time::Instant,
+};
+use wsgate_frame::{Event, OpCode, Role, Rsv, Tracker};
+
+use super::{Ending, Policy};
+
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// Follows all that was read, also what the handler does not get.
+    tracker: Tracker,
+    /// Where the last whole frame ended.
+    boundary: u64,
+    /// Whether the header of the frame after that is whole.
+    begun: bool,
+    /// Whether that frame may be the pong to a ping of ours.
+    candidate: bool,
+    held: Held,
+    /// Once a frame was refused, the handler gets nothing more. Then it matters no longer what passes
+    /// but whether a Close of ours can be told, as it could when the frame came.
+    deaf: Option<CanTell>,
+}
+
+type CanTell = bool;
+
+/// The beginning of a frame of which the handler must see nothing before more of it is there: a
+/// header that may be refused, or a pong that may be ours.
+///
+/// It is completed by reads of just the bytes that it lacks, so nothing but this frame is ever in
+/// here.
+#[derive(Debug)]
+struct Held {
+    bytes: [u8; MAX_HELD],
+    len: u8,
+    /// How much of it the handler has, once it is known that it may have it.
+    given: Option<u8>,
+}
+
+/// The longest header, and as it happens a masked pong with eight bytes of payload.
+const MAX_HELD: usize = 14;
+
+/// How many reads in a row are thrown away before others have their turn.
+const DISCARD_ROUNDS: usize = 16;
+
+/// What a read came to.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// The handler's buffer has something more in it, since then.
+    Bytes(Instant),
+    /// The peer has ended.
+    Eof,
+    /// The policy refused a frame. The handler's buffer has what came before it, if anything.
+    Refused(Ending),
+}
+
+/// What the events of a chunk came to.
+struct Scan {
+    /// Our pongs, as ranges of offsets.
+    cuts: Vec<(u64, u64)>,
+    /// Where the refused frame begins.
+    refused: Option<(u64, Ending)>,
+}
+
+// ===== impl Incoming =====
+
+impl Incoming {
+    pub(super) const fn new(peer: Role) -> Self {
+        Self {
+            tracker: Tracker::new(peer).allow_rsv(Rsv::ALL),
+            boundary: 0,
+            begun: false,
+            candidate: false,
+            held: Held {
+                bytes: [0; MAX_HELD],
+                len: 0,
+                given: None,
+            },
+            deaf: None,
+        }
+    }
+
+    pub(super) const fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// Whether the handler can be given a frame of ours: what it has, with what is
+    /// [ready](Self::give_ready) for it, is whole frames with no Close among them.
+    pub(super) const fn can_tell(&self) -> bool {
+        match self.deaf {
+            Some(can_tell) => can_tell,
+            None => {
+                (self.tracker.at_boundary() || self.held.is_holding()) && !self.tracker.is_closed()
+            }
+        }
+    }
+
+    /// Gives the handler bytes that were read before. Whether there were any.
+    pub(super) fn give_ready(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        self.held.give(buf)
+    }
+
+    /// Reads for the handler, whose buffer has room.
+    pub(super) fn poll_read<R, P>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut R,
+        buf: &mut ReadBuf<'_>,
+        policy: &mut P,
+    ) -> Poll<io::Result<Came>>
+    where
+        R: AsyncRead + Unpin,
+        P: Policy,
+    {
+        loop {
+            if self.deaf.is_some() {
+                return self.poll_discard(cx, io, buf);
+            }
+            if self.held.give(buf) {
+                return Poll::Ready(Ok(Came::Bytes(Instant::now())));
+            }
+            if self.held.is_holding() {
+                if let Some(came) = ready!(self.poll_held(cx, io, policy))? {
+                    return Poll::Ready(Ok(came));
+                }
+                continue;
+            }
+
+            let start = buf.filled().len();
+            ready!(Pin::new(&mut *io).poll_read(cx, buf))?;
+            if buf.filled().len() == start {
+                return Poll::Ready(Ok(Came::Eof));
+            }
+            let now = Instant::now();
+            let (kept, refused) = self.pass(&mut buf.filled_mut()[start..], policy, now);
+            buf.set_filled(start + kept);
+            if let Some(ending) = refused {
+                return Poll::Ready(Ok(Came::Refused(ending)));
+            }
+            // All of it was ours, or is held: there may be more.
+            if kept > 0 {
+                return Poll::Ready(Ok(Came::Bytes(now)));
+            }
+        }
+    }
+
+    /// Takes a chunk that the handler's buffer holds. Gives how much of it the handler may have: the
+    /// first so many bytes.
+    fn pass<P: Policy>(
+        &mut self,
+        chunk: &mut [u8],
+        policy: &mut P,
+        now: Instant,
+    ) -> (usize, Option<Ending>) {
+        let base = self.tracker.offset();
+        let scan = self.scan(chunk, base, policy, now);
+
+        let mut kept = chunk.len();
+        if let Some((start, ending)) = scan.refused {
+            // A header is held until it is whole, so the refused frame begins in this chunk.
+            let start = start.saturating_sub(base) as usize;
+            kept = without(&mut chunk[..start], base, &scan.cuts);
+            return (kept, Some(ending));
+        }
+        if self.must_hold(chunk, base, policy) {
+            kept = (self.boundary - base) as usize;
+            self.held.hold(&chunk[kept..]);
+        }
+        (without(&mut chunk[..kept], base, &scan.cuts), None)
+    }
+
+    /// Reads what the held frame lacks, but no more. `None` if that is not the last word on it.
+    fn poll_held<R, P>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut R,
+        policy: &mut P,
+    ) -> Poll<io::Result<Option<Came>>>
+    where
+        R: AsyncRead + Unpin,
+        P: Policy,
+    {
+        let mut bytes = [0; MAX_HELD];
+        let mut more = ReadBuf::new(&mut bytes[..self.held.lacks()]);
+        ready!(Pin::new(io).poll_read(cx, &mut more))?;
+        let more = more.filled();
+        if more.is_empty() {
+            // The handler is to see the end where it is: in the middle of a frame.
+            self.held.release();
+            return Poll::Ready(Ok(None));
+        }
+        let base = self.tracker.offset() - self.held.len() as u64;
+        let scan = self.scan(more, base, policy, Instant::now());
+        self.held.hold(more);
+        if let Some((_, ending)) = scan.refused {
+            self.held.clear();
+            return Poll::Ready(Ok(Some(Came::Refused(ending))));
+        }
+        if !scan.cuts.is_empty() {
+            self.held.clear();
+        } else if !self.must_hold(self.held.bytes(), base, policy) {
+            self.held.release();
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Follows a chunk and tells the policy what is in it. A pong that began before `base` is not
+    /// ours: the handler has a part of it already.
+    fn scan<P: Policy>(&mut self, chunk: &[u8], base: u64, policy: &mut P, now: Instant) -> Scan {
+        policy.on_read(now);
+        let expects_pong = policy.expects_pong();
+        let mut closed = self.tracker.is_closed();
+        let mut scan = Scan {
+            cuts: Vec::new(),
+            refused: None,
+        };
+        let mut ours = None;
+        self.tracker.feed(chunk, |event| {
+            if scan.refused.is_some() {
+                return;
+            }
+            match &event {
+                Event::FrameBegin { header, start, .. } => {
+                    if let Some(ending) = policy.on_frame(header) {
+                        scan.refused = Some((*start, ending));
+                        return;
+                    }
+                    closed |= header.opcode == OpCode::Close;
+                    self.begun = true;
+                    self.candidate =
+                        expects_pong && header.opcode == OpCode::Pong && header.len == 8;
+                }
+                Event::Control {
+                    opcode: OpCode::Pong,
+                    payload,
+                    start,
+                } if self.candidate && *start >= base => {
+                    let payload = payload.first_chunk();
+                    ours = payload
+                        .filter(|p| policy.absorbs_pong(**p, now))
+                        .map(|_| *start);
+                }
+                Event::FrameEnd { end, .. } => {
+                    self.boundary = *end;
+                    self.begun = false;
+                    self.candidate = false;
+                    if let Some(start) = ours.take() {
+                        scan.cuts.push((start, *end));
+                    }
+                }
+                _ => {}
+            }
+            policy.on_incoming(&event, now);
+        });
+        if scan.refused.is_some() {
+            // What the handler gets ends at the boundary before the refused frame.
+            self.deaf = Some(!closed);
+        }
+        scan
+    }
+
+    /// Whether the frame that is under way must be kept from the handler for now. `bytes` are the
+    /// last ones that were read, from `base` on.
+    fn must_hold<P: Policy>(&self, bytes: &[u8], base: u64, policy: &P) -> bool {
+        if self.tracker.at_boundary() || self.tracker.is_lost() || self.boundary < base {
+            return false;
+        }
+        if self.begun {
+            return self.candidate;
+        }
+        let first = bytes.get((self.boundary - base) as usize);
+        let maybe_pong = first.is_some_and(|b| OpCode::from_bits(*b) == OpCode::Pong);
+        policy.inspects_frames() || (policy.expects_pong() && maybe_pong)
+    }
+
+    /// Reads on without passing anything, until the peer's Close or its end.
+    fn poll_discard<R: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut R,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Came>> {
+        let start = buf.filled().len();
+        for _ in 0..DISCARD_ROUNDS {
+            if self.tracker.is_closed() {
+                return Poll::Ready(Ok(Came::Eof));
+            }
+            ready!(Pin::new(&mut *io).poll_read(cx, buf))?;
+            let read = &buf.filled()[start..];
+            if read.is_empty() {
+                return Poll::Ready(Ok(Came::Eof));
+            }
+            self.tracker.feed(read, |_| {});
+            buf.set_filled(start);
+        }
+        // Others on this thread go on, and our clock as well.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Takes the cuts out of a chunk that begins at `base`. Gives how much is left.
+fn without(chunk: &mut [u8], base: u64, cuts: &[(u64, u64)]) -> usize {
+    let mut kept = chunk.len();
+    for (start, end) in cuts.iter().rev() {
+        let (start, end) = ((start - base) as usize, (end - base) as usize);
+        chunk.copy_within(end..kept, start);
+        kept -= end - start;
+    }
+    kept
+}
+
+// ===== impl Held =====
+
+impl Held {
+    const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len()]
+    }
+
+    const fn is_holding(&self) -> bool {
+        self.len > 0 && self.given.is_none()
+    }
+
+    fn hold(&mut self, more: &[u8]) {
+        let len = self.len();
+        self.bytes[len..len + more.len()].copy_from_slice(more);
+        self.len += more.len() as u8;
+    }
+
+    const fn clear(&mut self) {
+        self.len = 0;
+        self.given = None;
+    }
+
+    const fn release(&mut self) {
+        self.given = Some(0);
+    }
+
+    /// Gives the handler what it may have. Whether there was anything.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let Some(given) = self.given else {
+            return false;
+        };
+        let rest = &self.bytes()[usize::from(given)..];
+        let n = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..n]);
+        match n == rest.len() {
+            true => self.clear(),
+            false => self.given = Some(given + n as u8),
+        }
+        true
+    }
+
+    /// How many bytes are missing for the next word on what is held: to the end of the length, of
+    /// the header, of the pong. At least one.
+    fn lacks(&self) -> usize {
+        let held = self.bytes();
+        let Some(second) = held.get(1) else {
+            return 2 - held.len();
+        };
+        let mask = if second & 0x80 != 0 { 4 } else { 0 };
+        let (length, payload) = match second & 0x7f {
+            0x7e => (2, 0),
+            0x7f => (8, 0),
+            n => (0, usize::from(n)),
+        };
+        let header = 2 + length + mask;
+        match held.len() < header {
+            true => header - held.len(),
+            // Only a pong of eight bytes is held beyond its header.
+            false => header + payload - held.len(),
+        }
+    }
+}

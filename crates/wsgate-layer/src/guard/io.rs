@@ -1,0 +1,253 @@
+//! [`Guarded`] as a stream: the only place where it reads and writes.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+use wsgate_frame::Event;
+
+use super::{Guarded, Policy, incoming::Came, outgoing::Sent, phase::Phase};
+
+impl<S, P> Guarded<S, P>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    P: Policy,
+{
+    /// Sends what is due, as far as the handler leaves the write half to us.
+    fn tend(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(io) = &mut self.io else {
+            return Ok(());
+        };
+        while let Poll::Ready(sent) = self.outgoing.poll_tend(cx, io) {
+            match sent? {
+                Some(Sent::Ping) => self.policy.on_ping_sent(Instant::now()),
+                Some(Sent::Close) => {}
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// What of ours goes before the handler's next bytes.
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(io) = &mut self.io else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            match ready!(self.outgoing.poll_own(cx, io))? {
+                Some(Sent::Ping) => self.policy.on_ping_sent(Instant::now()),
+                Some(Sent::Close) => {}
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Runs something on the write half for the handler, which may have to wait for it.
+    fn poll_for_handler<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        nothing: T,
+        run: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.io.is_none() {
+            return Poll::Ready(Ok(nothing));
+        }
+        let polled = match self.poll_own(cx)? {
+            Poll::Ready(()) => run(self, cx)?,
+            Poll::Pending => Poll::Pending,
+        };
+        if polled.is_pending() {
+            self.outgoing.block(cx);
+        } else if self.outgoing.unblock() {
+            self.policy.on_unblocked(Instant::now());
+        }
+        polled.map(Ok)
+    }
+
+    /// Time goes on for this layer and those below although the handler cannot take more: it reads
+    /// into no room at all, or a limit of ours holds the peer back.
+    fn tick(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.poll_clock(cx, self.ended);
+        self.hear_clock(cx);
+        self.tend(cx)?;
+        if let Some(io) = &mut self.io {
+            // What it says is not about bytes, and comes again with the next real read.
+            let _ = Pin::new(io).poll_read(cx, &mut ReadBuf::new(&mut []));
+        }
+        Ok(())
+    }
+
+    /// Open, Closing: one attempt to read. `None`: the phase has changed.
+    fn poll_peer(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Option<()>>> {
+        let start = buf.filled().len();
+        let Some(io) = &mut self.io else {
+            return Poll::Ready(Ok(Some(())));
+        };
+        match self.incoming.poll_read(cx, io, buf, &mut self.policy) {
+            Poll::Ready(Ok(Came::Bytes(now))) => {
+                self.check_clock(cx, now);
+                // A write that fails here fails the handler's as well: it has bytes to read first.
+                let _ = self.tend(cx);
+                Poll::Ready(Ok(Some(())))
+            }
+            Poll::Ready(Ok(Came::Refused(ending))) => {
+                self.end(ending);
+                Poll::Ready(Ok((buf.filled().len() > start).then_some(())))
+            }
+            // The peer has ended without an answer to our Close.
+            Poll::Ready(Ok(Came::Eof) | Err(_)) if self.phase.is_closing() => {
+                self.finish();
+                Poll::Ready(Ok(None))
+            }
+            Poll::Ready(Ok(Came::Eof)) => {
+                self.ended = true;
+                Poll::Ready(Ok(Some(())))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                // What the peer takes counts before the clock, as what it sends. An error comes again.
+                let _ = self.tend(cx);
+                self.poll_clock(cx, true);
+                match self.tend(cx) {
+                    // Our Close could not be sent.
+                    Err(_) if self.phase.is_closing() => self.finish(),
+                    tended => tended?,
+                }
+                let over = self.phase.is_closing() && self.is_closed();
+                match self.phase.reads() && !over {
+                    true => Poll::Pending,
+                    false => Poll::Ready(Ok(None)),
+                }
+            }
+        }
+    }
+}
+
+impl<S, P> AsyncRead for Guarded<S, P>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    P: Policy,
+{
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let me = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(me.tick(cx));
+        }
+        loop {
+            if me.incoming.give_ready(buf) {
+                return Poll::Ready(Ok(()));
+            }
+            match &mut me.phase {
+                Phase::Open => {
+                    if me.pauses() {
+                        me.tick(cx)?;
+                        // The pause, or the WebSocket, may have ended with that.
+                        if me.pauses() {
+                            return Poll::Pending;
+                        }
+                        continue;
+                    }
+                }
+                Phase::Closing(_) => {
+                    if me.is_closed() {
+                        me.tunnel.set_over();
+                        me.phase = Phase::Over;
+                        continue;
+                    }
+                }
+                Phase::Telling(telling) => {
+                    if telling.give(buf) {
+                        me.phase = Phase::Over;
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Phase::Over => return Poll::Ready(Ok(())),
+            }
+            if ready!(me.poll_peer(cx, buf))?.is_some() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S, P> AsyncWrite for Guarded<S, P>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    P: Policy,
+{
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let me = self.get_mut();
+        if me.outgoing.discards() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        me.warn_if_unread();
+        me.poll_for_handler(cx, buf.len(), |me, cx| {
+            let (Some(io), false) = (&mut me.io, me.outgoing.discards()) else {
+                return Poll::Ready(Ok(buf.len()));
+            };
+            let policy = &mut me.policy;
+            let tell = |event: Event<'_>| policy.on_outgoing(&event);
+            me.outgoing.poll_write(cx, io, buf, tell)
+        })
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let me = &mut *self;
+        if !me.outgoing.takes_vectored() || me.outgoing.discards() {
+            let first = bufs.iter().find(|b| !b.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |b| b));
+        }
+        me.warn_if_unread();
+        let all = bufs.iter().map(|b| b.len()).sum();
+        me.poll_for_handler(cx, all, |me, cx| {
+            let Some(io) = &mut me.io else {
+                return Poll::Ready(Ok(all));
+            };
+            let policy = &mut me.policy;
+            let tell = |event: Event<'_>| policy.on_outgoing(&event);
+            me.outgoing.poll_write_vectored(cx, io, bufs, tell)
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut()
+            .poll_for_handler(cx, (), |me, cx| match &mut me.io {
+                Some(io) => me.outgoing.poll_flush(cx, io),
+                None => Poll::Ready(Ok(())),
+            })
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut()
+            .poll_for_handler(cx, (), |me, cx| match &mut me.io {
+                Some(io) => me.outgoing.poll_shutdown(cx, io),
+                None => Poll::Ready(Ok(())),
+            })
+    }
+}

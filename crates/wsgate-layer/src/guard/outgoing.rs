@@ -1,0 +1,282 @@
+//! What goes to the peer: the handler's bytes, and frames of ours between them.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use tokio::io::AsyncWrite;
+use wsgate_frame::{CloseCode, ControlFrame, Event, Role, Rsv, Tracker};
+
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// Follows the handler's bytes that the peer has taken. Frames of ours do not move it: they stand
+    /// at boundaries only.
+    tracker: Tracker,
+    /// Frames of ours that wait for a boundary.
+    ping: Option<[u8; 8]>,
+    close: Option<(CloseCode, &'static str)>,
+    /// The frame of ours of which the peer has yet to take the rest.
+    own: Option<Box<Own>>,
+    max_write: usize,
+    /// Whether the frames of ours are masked.
+    masks: bool,
+    /// Who waits for the handler's last write, flush or shutdown.
+    waiting: Option<Waker>,
+    /// Whether a frame of ours was written after the last whole flush.
+    unflushed: bool,
+    /// Whether our Close is on its way: nothing may follow it.
+    closed: bool,
+    /// Whether the handler has shut the write half down.
+    shut: bool,
+}
+
+/// A frame of ours that is being written.
+#[derive(Debug)]
+struct Own {
+    frame: ControlFrame,
+    written: usize,
+    what: Sent,
+}
+
+/// Which frame of ours has gone out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Ping,
+    Close,
+}
+
+// ===== impl Outgoing =====
+
+impl Outgoing {
+    pub(super) const fn new(peer: Role, max_write: usize) -> Self {
+        let (own, masks) = match peer {
+            Role::Client => (Role::Server, false),
+            Role::Server => (Role::Client, true),
+        };
+        Self {
+            // Transparent: what an extension means is between the two ends.
+            tracker: Tracker::new(own).allow_rsv(Rsv::ALL),
+            ping: None,
+            close: None,
+            own: None,
+            max_write,
+            masks,
+            waiting: None,
+            unflushed: false,
+            closed: false,
+            shut: false,
+        }
+    }
+
+    pub(super) const fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// Whether the handler waits for the write half, so that nobody else may touch it.
+    pub(super) const fn is_blocked(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Whether the peer has to take something before anything else can be sent: what the handler
+    /// waits with, or a frame of ours.
+    pub(super) const fn is_stuck(&self) -> bool {
+        self.waiting.is_some() || self.own.is_some()
+    }
+
+    /// Whether a Close has gone out, ours or the handler's.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed || self.tracker.is_closed()
+    }
+
+    /// Whether nothing of ours waits in a buffer below.
+    pub(super) const fn is_flushed(&self) -> bool {
+        !self.unflushed
+    }
+
+    /// Whether what the handler writes is thrown away: our Close has gone out before it.
+    pub(super) const fn discards(&self) -> bool {
+        self.closed
+    }
+
+    /// Sends a ping at the next boundary.
+    pub(super) fn ping(&mut self, payload: [u8; 8]) {
+        self.ping = Some(payload);
+        self.note_if_lost();
+    }
+
+    /// Sends a Close at the next boundary, and nothing after it.
+    pub(super) fn close(&mut self, code: CloseCode, reason: &'static str) {
+        self.ping = None;
+        self.close = Some((code, reason));
+        self.note_if_lost();
+    }
+
+    /// From the reading side: sends what is due, if the write half is free. Gives what has gone out.
+    ///
+    /// Pending means only that this task will be woken to go on.
+    pub(super) fn poll_tend<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+    ) -> Poll<io::Result<Option<Sent>>> {
+        if self.is_blocked() {
+            return Poll::Pending;
+        }
+        let sent = ready!(self.poll_own(cx, io))?;
+        if sent.is_none() && self.unflushed {
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(sent))
+    }
+
+    /// One frame of ours, to its end. Ready with `None` when there is none to send here and now.
+    pub(super) fn poll_own<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+    ) -> Poll<io::Result<Option<Sent>>> {
+        if self.own.is_none() {
+            self.own = self.next_own();
+        }
+        let Some(own) = &mut self.own else {
+            return Poll::Ready(Ok(None));
+        };
+        while own.written < own.frame.len() {
+            match ready!(Pin::new(&mut *io).poll_write(cx, &own.frame[own.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => own.written += n,
+            }
+        }
+        let what = own.what;
+        self.own = None;
+        self.unflushed = true;
+        self.closed |= what == Sent::Close;
+        Poll::Ready(Ok(Some(what)))
+    }
+
+    /// The handler's write, without what of ours is due: [`poll_own`](Self::poll_own) goes before.
+    pub(super) fn poll_write<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+        buf: &[u8],
+        on_event: impl FnMut(Event<'_>),
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = &buf[..buf.len().min(self.max_write)];
+        if self.is_due() {
+            buf = &buf[..self.up_to_boundary(buf)];
+        }
+        let n = ready!(Pin::new(io).poll_write(cx, buf))?;
+        self.tracker.feed(&buf[..n], on_event);
+        Poll::Ready(Ok(n))
+    }
+
+    /// Whether a vectored write needs no cutting.
+    pub(super) const fn takes_vectored(&self) -> bool {
+        self.max_write == usize::MAX && !self.is_due()
+    }
+
+    /// The handler's write where it [needs no cutting](Self::takes_vectored).
+    pub(super) fn poll_write_vectored<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+        bufs: &[IoSlice<'_>],
+        mut on_event: impl FnMut(Event<'_>),
+    ) -> Poll<io::Result<usize>> {
+        let n = ready!(Pin::new(io).poll_write_vectored(cx, bufs))?;
+        let mut rest = n;
+        for buf in bufs {
+            let taken = rest.min(buf.len());
+            self.tracker.feed(&buf[..taken], &mut on_event);
+            rest -= taken;
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    pub(super) fn poll_flush<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+    ) -> Poll<io::Result<()>> {
+        ready!(Pin::new(io).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_shutdown<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+    ) -> Poll<io::Result<()>> {
+        self.shut = true;
+        Pin::new(io).poll_shutdown(cx)
+    }
+
+    /// The handler has to wait.
+    pub(super) fn block(&mut self, cx: &Context<'_>) {
+        match &mut self.waiting {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
+    /// The handler need not wait any longer. Whether it had to.
+    pub(super) fn unblock(&mut self) -> bool {
+        self.waiting.take().is_some()
+    }
+
+    /// There is nothing left to wait for: the stream was dropped, which need not wake anybody.
+    pub(super) fn wake(&mut self) {
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether a frame of ours waits, or stands half-written.
+    const fn is_due(&self) -> bool {
+        (self.ping.is_some() || self.close.is_some()) && !self.is_closed() || self.own.is_some()
+    }
+
+    fn next_own(&mut self) -> Option<Box<Own>> {
+        if !self.tracker.can_inject() || self.closed || self.shut {
+            return None;
+        }
+        // Nobody may be able to foresee the key of a frame to a server (RFC 6455 5.3).
+        let key = self.masks.then(rand::random);
+        let (frame, what) = if let Some(payload) = self.ping.take() {
+            (ControlFrame::ping(&payload, key), Sent::Ping)
+        } else {
+            let (code, reason) = self.close.take()?;
+            (ControlFrame::close(code, reason, key), Sent::Close)
+        };
+        Some(Box::new(Own {
+            frame: frame.expect("our payloads are short, and our close codes may be sent"),
+            written: 0,
+            what,
+        }))
+    }
+
+    /// How much of `buf` passes up to and with the end of the frame that is under way.
+    fn up_to_boundary(&self, buf: &[u8]) -> usize {
+        let mut probe = self.tracker.clone();
+        let start = probe.offset();
+        let mut boundary = None;
+        probe.feed(buf, |event| {
+            if let Event::FrameEnd { end, .. } = event {
+                boundary.get_or_insert(end - start);
+            }
+        });
+        let boundary = boundary.and_then(|b| usize::try_from(b).ok());
+        boundary.unwrap_or(buf.len())
+    }
+
+    fn note_if_lost(&self) {
+        if self.tracker.is_lost() {
+            tracing::debug!("the handler broke the framing, no frame of ours can be sent");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+use wsgate_frame::{CloseCode, Event, Header, Tracker};
+
+use crate::tunnel::Cause;
+
+/// What one layer does in a WebSocket's stream: decisions only. It does no I/O, has no timer, and is
+/// told the time. [`Guarded`](super::Guarded) does what it says.
+///
+/// Whatever a policy is told may change its [`deadline`](Self::deadline), which is asked for after
+/// each call.
+pub(crate) trait Policy: Unpin {
+    /// Whether the deadline counts while nobody reads from the peer: because a limit pauses it, or
+    /// the handler cannot go on. A policy that waits for something to be read leaves it `false`.
+    const COUNTS_UNREAD: bool = false;
+
+    /// Bytes came from the peer. Called once for each read, before the events in it.
+    fn on_read(&mut self, now: Instant) {
+        let _ = now;
+    }
+
+    /// Whether [`on_frame`](Self::on_frame) may refuse frames, so that the handler must not see a
+    /// part of a header before it has decided.
+    fn inspects_frames(&self) -> bool {
+        false
+    }
+
+    /// A frame's header came from the peer. With an [`Ending`], neither the frame nor anything after
+    /// it reaches the handler.
+    fn on_frame(&mut self, header: &Header) -> Option<Ending> {
+        let _ = header;
+        None
+    }
+
+    /// Something came from the peer. All its events come here, those of a frame that
+    /// [`on_frame`](Self::on_frame) has let in too.
+    fn on_incoming(&mut self, event: &Event<'_>, now: Instant) {
+        let _ = (event, now);
+    }
+
+    /// Something went to the peer from the handler's side. Frames of our own do not come here. Asking
+    /// for the time is left to those who need it.
+    fn on_outgoing(&mut self, event: &Event<'_>) {
+        let _ = event;
+    }
+
+    /// A write for which the handler had to wait went on: the peer has read something.
+    fn on_unblocked(&mut self, now: Instant) {
+        let _ = now;
+    }
+
+    /// Our ping is on its way.
+    fn on_ping_sent(&mut self, now: Instant) {
+        let _ = now;
+    }
+
+    /// Whether a pong that the peer might send now could be the answer to a ping of ours.
+    fn expects_pong(&self) -> bool {
+        false
+    }
+
+    /// The peer sent a pong with a payload of eight bytes while one
+    /// [was expected](Self::expects_pong). Whether it is ours, and the handler is not to see it.
+    fn absorbs_pong(&mut self, payload: [u8; 8], now: Instant) -> bool {
+        let _ = (payload, now);
+        false
+    }
+
+    /// Until when nothing is to be read from the peer. While it is in the future the peer waits.
+    fn pauses_until(&self) -> Option<Instant> {
+        None
+    }
+
+    /// When to call [`on_deadline`](Self::on_deadline); `None` for never. It may move into the future
+    /// as often as it likes, at no cost: the timer is set anew when the old one has run out.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The deadline has passed. Called again as long as there is one that has.
+    fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
+        let _ = (now, place);
+        None
+    }
+
+    /// Waits for something other than time, on behalf of the handler's task. Ready once: what came of
+    /// it may have changed the [`deadline`](Self::deadline). Called on every read that finds nothing,
+    /// so it has to be cheap.
+    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Pending
+    }
+
+    /// The handler has let go of the stream, or the task with it. Called once.
+    fn on_drop(&mut self, place: Place<'_>) {
+        let _ = place;
+    }
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// What came from the peer.
+    pub(crate) incoming: &'a Tracker,
+    /// What went to the peer from the handler's side.
+    pub(crate) outgoing: &'a Tracker,
+    /// Whether the peer has to take something before anything else can be sent: what the handler
+    /// waits with, or a frame of ours.
+    pub(crate) blocked: bool,
+}
+
+/// What is to be done at a deadline.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    /// Send a ping with this payload at the next boundary. [`Policy::on_ping_sent`] tells when it has
+    /// gone out. One at a time: a second replaces one that has not.
+    Ping([u8; 8]),
+    /// End the WebSocket.
+    End(Ending),
+}
+
+/// How a WebSocket is ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) cause: Cause,
+    /// What both sides are told, if it is not too late.
+    pub(crate) code: CloseCode,
+    pub(crate) reason: &'static str,
+    pub(crate) peer: PeerEnds,
+}
+
+/// What becomes of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerEnds {
+    /// It gets a Close at the next boundary, and has so long to answer. The handler goes on reading
+    /// until then.
+    Politely { until: Instant },
+    /// It is dead: cut at once.
+    AtOnce,
+}

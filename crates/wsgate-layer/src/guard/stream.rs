@@ -1,0 +1,274 @@
+use std::{fmt, sync::Once, task::Context};
+
+use tokio::time::Instant;
+use wsgate_frame::{ControlFrame, Role};
+
+use super::{
+    Action, Ending, PeerEnds, Place, Policy,
+    clock::Clock,
+    incoming::Incoming,
+    outgoing::Outgoing,
+    phase::{Closing, Phase, Telling},
+};
+use crate::{
+    handshake::Kind,
+    map_upgrade::Upgrade,
+    tunnel::{End, Tunnel},
+};
+
+/// A stream in which a policy acts. See the [module](super) for how.
+pub(crate) struct Guarded<S, P: Policy> {
+    /// `None` once the peer was cut.
+    pub(super) io: Option<S>,
+    pub(super) policy: P,
+    pub(super) incoming: Incoming,
+    pub(super) outgoing: Outgoing,
+    pub(super) phase: Phase,
+    /// Whether the peer has ended its direction, so that there is nothing more to read: a handler
+    /// that does not read then is no reason to wait.
+    pub(super) ended: bool,
+    clock: Clock,
+    /// Who is at the other end of `io`.
+    peer: Role,
+    pub(super) tunnel: Tunnel,
+}
+
+// ===== impl Guarded =====
+
+impl<S, P: Policy> Guarded<S, P> {
+    /// Lets a policy act in a stream at whose other end is `peer`.
+    pub(crate) fn new(io: S, peer: Role, policy: P, upgrade: &Upgrade) -> Self {
+        Self {
+            io: Some(io),
+            policy,
+            incoming: Incoming::new(peer),
+            outgoing: Outgoing::new(peer, max_write(upgrade.kind)),
+            phase: Phase::Open,
+            ended: false,
+            clock: Clock::new(),
+            peer,
+            tunnel: upgrade.tunnel.clone(),
+        }
+    }
+
+    /// For the `Debug` of a public type that has nothing else in it.
+    pub(crate) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("phase", &self.phase)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+
+    // ----- how it ends -----
+
+    /// Open -> Closing | Telling | Over. In any other phase it has been ended already.
+    pub(super) fn end(&mut self, ending: Ending) {
+        if !self.phase.is_open() {
+            return;
+        }
+        let Ending {
+            cause,
+            code,
+            reason,
+            peer,
+        } = ending;
+        self.tunnel.set_end(End {
+            cause,
+            code,
+            peer: self.peer,
+        });
+        self.log(&ending);
+        match peer {
+            PeerEnds::AtOnce => {
+                self.cut();
+                self.tell(&ending);
+            }
+            PeerEnds::Politely { until } => {
+                self.outgoing.close(code, reason);
+                self.phase = Phase::Closing(Box::new(Closing { ending, until }));
+            }
+        }
+    }
+
+    fn cut(&mut self) {
+        self.io = None;
+        self.outgoing.wake();
+    }
+
+    /// Who has promised to tell how the WebSocket ended says more than we could.
+    fn log(&self, ending: &Ending) {
+        let Ending { cause, code, .. } = ending;
+        let peer = match self.peer {
+            Role::Client => "client",
+            Role::Server => "upstream",
+        };
+        if self.tunnel.is_told() {
+            tracing::debug!(%cause, close_code = code.0, peer, "a layer ends the WebSocket");
+        } else {
+            tracing::info!(%cause, close_code = code.0, peer, "a layer ends the WebSocket");
+        }
+    }
+
+    /// Closing -> Telling | Over. The peer has had its time, or is gone.
+    fn tell(&mut self, ending: &Ending) {
+        self.tunnel.set_over();
+        self.phase = Phase::Over;
+        if self.incoming.can_tell() {
+            let key = self.peer.masks().then(rand::random);
+            let frame = ControlFrame::close(ending.code, ending.reason, key)
+                .expect("our close codes may be sent and our reasons are short");
+            self.phase = Phase::Telling(Box::new(Telling::new(frame)));
+        }
+    }
+
+    /// Tells the handler what we told the peer. Does nothing unless that is still going on.
+    pub(super) fn finish(&mut self) {
+        if let Phase::Closing(closing) = &self.phase {
+            let ending = closing.ending.clone();
+            self.tell(&ending);
+        }
+    }
+
+    /// Whether both sides have got the other's Close, so that the stream can end.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.incoming.tracker().is_closed()
+            && self.outgoing.is_closed()
+            && self.outgoing.is_flushed()
+    }
+
+    // ----- time -----
+
+    /// When something is to be done although nothing passes.
+    fn due(&self, reads: bool) -> Option<Instant> {
+        match &self.phase {
+            Phase::Open if reads || P::COUNTS_UNREAD => self.policy.deadline(),
+            Phase::Closing(closing) => Some(closing.until),
+            _ => None,
+        }
+    }
+
+    fn on_due(&mut self, now: Instant) {
+        match &self.phase {
+            Phase::Open => {
+                let place = place(&self.incoming, &self.outgoing);
+                match self.policy.on_deadline(now, place) {
+                    Some(Action::Ping(payload)) => self.outgoing.ping(payload),
+                    Some(Action::End(ending)) => self.end(ending),
+                    None => {}
+                }
+            }
+            Phase::Closing(_) => {
+                // The peer has not answered.
+                self.finish();
+                self.cut();
+            }
+            Phase::Telling(_) | Phase::Over => {}
+        }
+    }
+
+    /// Does what is due, and has the task woken when more will be. `reads` says whether the peer
+    /// could have been read from just now.
+    pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>, reads: bool) {
+        loop {
+            let signalled = self.phase.is_open() && self.policy.poll_signal(cx).is_ready();
+            let due = self.due(reads);
+            let pause = self.policy.pauses_until().filter(|_| self.pauses());
+            let Some(next) = earlier(due, pause) else {
+                match signalled {
+                    true => continue,
+                    false => return,
+                }
+            };
+            if self.clock.poll(cx, next).is_pending() {
+                match signalled {
+                    true => continue,
+                    false => return,
+                }
+            }
+            let now = Instant::now();
+            if due.is_some_and(|due| due <= now) {
+                self.on_due(now);
+            } else if next <= now {
+                // A pause is over: the caller reads again.
+                return;
+            }
+        }
+    }
+
+    /// The same where the task goes on anyway: a stream that always has something to read never
+    /// comes to wait for the timer.
+    pub(super) fn check_clock(&mut self, cx: &mut Context<'_>, now: Instant) {
+        if self.phase.is_open() {
+            let _ = self.policy.poll_signal(cx);
+        }
+        if self.due(true).is_some_and(|due| due <= now) {
+            self.on_due(now);
+        }
+    }
+
+    /// Whether nothing is to be read now.
+    pub(super) fn pauses(&self) -> bool {
+        let until = self.policy.pauses_until();
+        self.phase.is_open() && until.is_some_and(|until| until > Instant::now())
+    }
+
+    /// The handler is there, and has a reason not to read.
+    pub(super) fn hear_clock(&mut self, cx: &mut Context<'_>) {
+        self.clock.hear(cx);
+    }
+
+    /// A handler that does not read takes all chances from us: then the timer has rung long ago, or
+    /// was never made.
+    pub(super) fn warn_if_unread(&self) {
+        static WARNED: Once = Once::new();
+        if WARNED.is_completed() || self.ended {
+            return;
+        }
+        if self.clock.is_unheard(self.policy.deadline()) {
+            WARNED.call_once(|| {
+                tracing::warn!(
+                    layer = std::any::type_name::<P>(),
+                    "a handler does not read its WebSocket, so that no layer can act on it: go on \
+                     reading, also where only sending matters, and to the end"
+                );
+            });
+        }
+    }
+}
+
+impl<S, P: Policy> Drop for Guarded<S, P> {
+    fn drop(&mut self) {
+        let place = place(&self.incoming, &self.outgoing);
+        self.policy.on_drop(place);
+    }
+}
+
+impl<S, P: Policy> fmt::Debug for Guarded<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as("Guarded", f)
+    }
+}
+
+const fn place<'a>(incoming: &'a Incoming, outgoing: &'a Outgoing) -> Place<'a> {
+    Place {
+        incoming: incoming.tracker(),
+        outgoing: outgoing.tracker(),
+        blocked: outgoing.is_stuck(),
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// hyper takes a write to an HTTP/2 stream whole, whatever its size and whether or not the client
+/// reads: only small ones are held back by the client's window.
+const fn max_write(kind: Kind) -> usize {
+    match kind {
+        Kind::Upgrade => usize::MAX,
+        Kind::ExtendedConnect => 16 * 1024,
+    }
+}

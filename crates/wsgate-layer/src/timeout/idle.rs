@@ -1,0 +1,209 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_layer::Layer;
+use wsgate_frame::{CloseCode, Event, Role};
+
+use super::end;
+use crate::{
+    guard::{Action, Guarded, Place, Policy, forward_io},
+    map_upgrade::{MapUpgrade, Upgrade, Wrap},
+    settings::{positive, sendable},
+    tunnel::Cause,
+    upgrade::UpgradedIo,
+};
+
+/// A layer that ends WebSockets in which no message moves, in either direction.
+///
+/// Text and binary frames count, pings and pongs do not: neither those of a keepalive nor those of
+/// the two ends. A long message counts as long as its bytes move. See the [module](super) for its
+/// companions.
+///
+/// # Precision
+///
+/// No WebSocket ends early. One may end late, by up to a sixteenth of the timeout: a clock is asked
+/// sixteen times in it while messages move, rather than with each of them.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use wsgate_layer::IdleTimeoutLayer;
+///
+/// let layer = IdleTimeoutLayer::new(Duration::from_secs(30 * 60));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdleTimeoutLayer {
+    timeout: Duration,
+    close_code: CloseCode,
+}
+
+/// The service of [`IdleTimeoutLayer`].
+pub type IdleTimeout<S> = MapUpgrade<S, IdleTimeoutLayer>;
+
+/// A stream that ends when no message moves in it for too long.
+pub struct IdleTimeoutIo<S>(Guarded<S, IdlePolicy>);
+
+#[derive(Debug)]
+pub(super) struct IdlePolicy {
+    settings: IdleTimeoutLayer,
+    state: State,
+    /// When a message moved last, or a little later.
+    last: Instant,
+    /// How much had moved at the last look.
+    moved: u64,
+}
+
+/// ```text
+///            a message begins
+///   Quiet ──────────────────────▶ Moving ─┐
+///     ▲                           │  ▲    │ each step: has
+///     └───────────────────────────┘  └────┘ something moved?
+///       no, and no message is under way
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No message is under way. Nothing is to be done until the end, so that an idle WebSocket costs
+    /// nothing.
+    Quiet,
+    /// Looked at from time to time: nobody is told when the middle of a message moves.
+    Moving { look: Instant },
+}
+
+/// How often is looked in one timeout while something moves.
+const LOOKS: u32 = 16;
+
+/// Timers know no shorter times.
+const SHORTEST_STEP: Duration = Duration::from_millis(1);
+
+// ===== impl IdleTimeoutLayer =====
+
+impl IdleTimeoutLayer {
+    /// Ends WebSockets in which no message moved for this time.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn new(timeout: Duration) -> Self {
+        Self {
+            timeout: positive(timeout),
+            close_code: CloseCode::GOING_AWAY,
+        }
+    }
+
+    /// The code of the Close that both sides get. Default: 1001. The reason is "idle timeout".
+    ///
+    /// # Panics
+    ///
+    /// If the code [may not be sent](CloseCode::is_sendable).
+    #[must_use]
+    #[track_caller]
+    pub fn close_code(mut self, code: CloseCode) -> Self {
+        self.close_code = sendable(code);
+        self
+    }
+}
+
+impl<S> Layer<S> for IdleTimeoutLayer {
+    type Service = IdleTimeout<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        MapUpgrade::new(inner, *self)
+    }
+}
+
+impl Wrap for IdleTimeoutLayer {
+    type Io = IdleTimeoutIo<UpgradedIo>;
+
+    fn wrap(self, stream: UpgradedIo, upgrade: Upgrade) -> Self::Io {
+        IdleTimeoutIo::new(stream, Role::Client, &self, &upgrade)
+    }
+}
+
+// ===== impl IdleTimeoutIo =====
+
+impl<S> IdleTimeoutIo<S> {
+    /// Ends a stream at whose other end is `peer` as the layer does.
+    pub fn new(stream: S, peer: Role, layer: &IdleTimeoutLayer, upgrade: &Upgrade) -> Self {
+        let policy = IdlePolicy::new(*layer, Instant::now());
+        Self(Guarded::new(stream, peer, policy, upgrade))
+    }
+}
+
+forward_io!(IdleTimeoutIo);
+
+// ===== impl IdlePolicy =====
+
+impl IdlePolicy {
+    pub(super) const fn new(settings: IdleTimeoutLayer, now: Instant) -> Self {
+        Self {
+            settings,
+            state: State::Quiet,
+            last: now,
+            moved: 0,
+        }
+    }
+
+    fn on_event(&mut self, event: &Event<'_>, now: impl FnOnce() -> Instant) {
+        if self.state == State::Quiet
+            && let Event::FrameBegin { header, .. } = event
+            && !header.opcode.is_control()
+        {
+            self.last = now();
+            self.state = self.moving(self.last);
+        }
+    }
+
+    fn moving(&self, now: Instant) -> State {
+        let step = (self.settings.timeout / LOOKS).max(SHORTEST_STEP);
+        State::Moving { look: now + step }
+    }
+
+    fn ends(&self) -> Instant {
+        self.last + self.settings.timeout
+    }
+}
+
+impl Policy for IdlePolicy {
+    fn on_incoming(&mut self, event: &Event<'_>, now: Instant) {
+        self.on_event(event, || now);
+    }
+
+    fn on_outgoing(&mut self, event: &Event<'_>) {
+        self.on_event(event, Instant::now);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(match self.state {
+            State::Quiet => self.ends(),
+            State::Moving { look } => look.min(self.ends()),
+        })
+    }
+
+    fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
+        let moved = moved(place);
+        let has_moved = moved != self.moved;
+        if has_moved {
+            self.moved = moved;
+            self.last = now;
+        }
+        if self.ends() <= now {
+            let code = self.settings.close_code;
+            return Some(end(Cause::IdleTimeout, code, "idle timeout", now));
+        }
+        let under_way = place.incoming.in_message() || place.outgoing.in_message();
+        self.state = match has_moved || under_way {
+            true => self.moving(now),
+            false => State::Quiet,
+        };
+        None
+    }
+}
+
+/// How much of messages has moved, in a measure that grows with each of their bytes and frames.
+fn moved(place: Place<'_>) -> u64 {
+    let both = [place.incoming.counts(), place.outgoing.counts()];
+    both.iter().map(|c| c.payload_bytes + c.data_frames).sum()
+}

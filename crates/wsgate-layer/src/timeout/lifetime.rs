@@ -1,0 +1,141 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_layer::Layer;
+use wsgate_frame::{CloseCode, Role};
+
+use super::end;
+use crate::{
+    guard::{Action, Guarded, Place, Policy, forward_io},
+    map_upgrade::{MapUpgrade, Upgrade, Wrap},
+    settings::{Jittered, sendable},
+    tunnel::Cause,
+    upgrade::UpgradedIo,
+};
+
+/// A layer that ends WebSockets when they have reached a certain age, so that clients come back: with
+/// fresh credentials, to a fresh process, to another machine.
+///
+/// See the [module](super) for its companions. Time passes also while the handler holds the client
+/// back, as long as it goes on asking for something to read.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use wsgate_frame::CloseCode;
+/// use wsgate_layer::LifetimeLayer;
+///
+/// // A day, less up to a quarter of it.
+/// let layer = LifetimeLayer::new(Duration::from_secs(24 * 60 * 60))
+///     .jitter(0.25)
+///     .close_code(CloseCode::SERVICE_RESTART);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LifetimeLayer {
+    age: Jittered,
+    close_code: CloseCode,
+}
+
+/// The service of [`LifetimeLayer`].
+pub type Lifetime<S> = MapUpgrade<S, LifetimeLayer>;
+
+/// A stream that ends at a certain age.
+pub struct LifetimeIo<S>(Guarded<S, LifetimePolicy>);
+
+#[derive(Debug)]
+struct LifetimePolicy {
+    ends: Instant,
+    close_code: CloseCode,
+}
+
+// ===== impl LifetimeLayer =====
+
+impl LifetimeLayer {
+    /// Ends WebSockets at this age at the latest.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn new(max_age: Duration) -> Self {
+        Self {
+            age: Jittered::new(max_age),
+            close_code: CloseCode::GOING_AWAY,
+        }
+    }
+
+    /// Shortens each life by a random part of up to this share of it, from 0.0 to 1.0. Default: 0.1, so
+    /// that clients who came together do not come back together.
+    ///
+    /// # Panics
+    ///
+    /// If the share is not within those bounds.
+    #[must_use]
+    #[track_caller]
+    pub fn jitter(mut self, share: f64) -> Self {
+        self.age = self.age.jitter(share);
+        self
+    }
+
+    /// The code of the Close that both sides get. Default: 1001. The reason is "lifetime".
+    ///
+    /// [1012](CloseCode::SERVICE_RESTART) says more clearly that the client should come back, after 5 to
+    /// 30 seconds.
+    ///
+    /// # Panics
+    ///
+    /// If the code [may not be sent](CloseCode::is_sendable).
+    #[must_use]
+    #[track_caller]
+    pub fn close_code(mut self, code: CloseCode) -> Self {
+        self.close_code = sendable(code);
+        self
+    }
+}
+
+impl<S> Layer<S> for LifetimeLayer {
+    type Service = Lifetime<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        MapUpgrade::new(inner, *self)
+    }
+}
+
+impl Wrap for LifetimeLayer {
+    type Io = LifetimeIo<UpgradedIo>;
+
+    fn wrap(self, stream: UpgradedIo, upgrade: Upgrade) -> Self::Io {
+        LifetimeIo::new(stream, Role::Client, &self, &upgrade)
+    }
+}
+
+// ===== impl LifetimeIo =====
+
+impl<S> LifetimeIo<S> {
+    /// Ends a stream at whose other end is `peer` as the layer does. Its life begins now.
+    pub fn new(stream: S, peer: Role, layer: &LifetimeLayer, upgrade: &Upgrade) -> Self {
+        let policy = LifetimePolicy {
+            ends: Instant::now() + layer.age.draw(rand::random()),
+            close_code: layer.close_code,
+        };
+        Self(Guarded::new(stream, peer, policy, upgrade))
+    }
+}
+
+forward_io!(LifetimeIo);
+
+// ===== impl LifetimePolicy =====
+
+impl Policy for LifetimePolicy {
+    const COUNTS_UNREAD: bool = true;
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.ends)
+    }
+
+    fn on_deadline(&mut self, now: Instant, _: Place<'_>) -> Option<Action> {
+        Some(end(Cause::Lifetime, self.close_code, "lifetime", now))
+    }
+}

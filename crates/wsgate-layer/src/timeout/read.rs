@@ -1,0 +1,134 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_layer::Layer;
+use wsgate_frame::{CloseCode, Role};
+
+use super::end;
+use crate::{
+    guard::{Action, Guarded, Place, Policy, forward_io},
+    map_upgrade::{MapUpgrade, Upgrade, Wrap},
+    settings::{positive, sendable},
+    tunnel::Cause,
+    upgrade::UpgradedIo,
+};
+
+/// A layer that ends the WebSockets of silent clients: nginx's `proxy_read_timeout` without the cut.
+///
+/// Any byte counts, of whatever frame; while the handler does not read, no time passes. See the
+/// [module](super) for when to choose it, and for its place beside a keepalive.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use wsgate_layer::ReadTimeoutLayer;
+///
+/// assert_eq!(ReadTimeoutLayer::default(), ReadTimeoutLayer::new(Duration::from_secs(60)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadTimeoutLayer {
+    timeout: Duration,
+    close_code: CloseCode,
+}
+
+/// The service of [`ReadTimeoutLayer`].
+pub type ReadTimeout<S> = MapUpgrade<S, ReadTimeoutLayer>;
+
+/// A stream that ends when its peer is silent for too long.
+pub struct ReadTimeoutIo<S>(Guarded<S, ReadTimeoutPolicy>);
+
+#[derive(Debug)]
+struct ReadTimeoutPolicy {
+    settings: ReadTimeoutLayer,
+    /// When something was read last, or the WebSocket opened.
+    last: Instant,
+}
+
+// ===== impl ReadTimeoutLayer =====
+
+impl ReadTimeoutLayer {
+    /// How long a client may be silent by default: 60 s, as with nginx's `proxy_read_timeout`.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// Ends WebSockets from whose client nothing came for this time.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn new(timeout: Duration) -> Self {
+        Self {
+            timeout: positive(timeout),
+            close_code: CloseCode::GOING_AWAY,
+        }
+    }
+
+    /// The code of the Close that both sides get. Default: 1001. The reason is "read timeout".
+    ///
+    /// # Panics
+    ///
+    /// If the code [may not be sent](CloseCode::is_sendable).
+    #[must_use]
+    #[track_caller]
+    pub fn close_code(mut self, code: CloseCode) -> Self {
+        self.close_code = sendable(code);
+        self
+    }
+}
+
+impl Default for ReadTimeoutLayer {
+    /// 60 s, as nginx.
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_TIMEOUT)
+    }
+}
+
+impl<S> Layer<S> for ReadTimeoutLayer {
+    type Service = ReadTimeout<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        MapUpgrade::new(inner, *self)
+    }
+}
+
+impl Wrap for ReadTimeoutLayer {
+    type Io = ReadTimeoutIo<UpgradedIo>;
+
+    fn wrap(self, stream: UpgradedIo, upgrade: Upgrade) -> Self::Io {
+        ReadTimeoutIo::new(stream, Role::Client, &self, &upgrade)
+    }
+}
+
+// ===== impl ReadTimeoutIo =====
+
+impl<S> ReadTimeoutIo<S> {
+    /// Ends a stream at whose other end is `peer` as the layer does.
+    pub fn new(stream: S, peer: Role, layer: &ReadTimeoutLayer, upgrade: &Upgrade) -> Self {
+        let policy = ReadTimeoutPolicy {
+            settings: *layer,
+            last: Instant::now(),
+        };
+        Self(Guarded::new(stream, peer, policy, upgrade))
+    }
+}
+
+forward_io!(ReadTimeoutIo);
+
+// ===== impl ReadTimeoutPolicy =====
+
+impl Policy for ReadTimeoutPolicy {
+    fn on_read(&mut self, now: Instant) {
+        self.last = now;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.last + self.settings.timeout)
+    }
+
+    fn on_deadline(&mut self, now: Instant, _: Place<'_>) -> Option<Action> {
+        let code = self.settings.close_code;
+        Some(end(Cause::ReadTimeout, code, "read timeout", now))
+    }
+}
