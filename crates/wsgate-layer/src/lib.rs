@@ -63,6 +63,6 @@ pub use self::{
     headers::UpgradeHeadersLayer,
     keepalive::KeepaliveLayer,
     map_upgrade::MapUpgradeLayer,
-    origin::OriginPolicy,
+    origin::{OriginLayer, OriginPolicy},
     timeout::{IdleTimeoutLayer, LifetimeLayer, ReadTimeoutLayer},
 };

@@ -1,7 +1,5 @@
 use http::uri::Authority;
 
-use super::OriginPatternError;
-
 /// An origin: scheme, host, port (RFC 6454 4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin<'a> {
@@ -18,6 +16,16 @@ pub(super) struct Pattern {
     host: Box<str>,
     wildcard: bool,
     port: u16,
+}
+
+/// An allowed origin that cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{entry}` is no origin: write it as https://example.com, https://example.com:8443 or \
+     *.example.com, with no path"
+)]
+pub struct OriginPatternError {
+    entry: String,
 }
 
 // ===== impl Origin =====

@@ -1,8 +1,16 @@
 use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
+use http::{
+    Request,
+    header::{HOST, ORIGIN},
+    uri::Scheme,
+};
 
-use super::*;
+use crate::{
+    OriginPolicy,
+    client::{TrustedProxies, X_FORWARDED_HOST, X_FORWARDED_PROTO},
+};
 
 fn request(scheme: Scheme, host: &str, origin: &str) -> Request<()> {
     Request::get("/")
@@ -68,6 +76,20 @@ fn no_origin_passes_and_two_do_not() {
     assert!(policy.check(&req, &TrustedProxies::none()).is_err());
     req.headers_mut().remove(ORIGIN);
     assert!(policy.check(&req, &TrustedProxies::none()).is_ok());
+}
+
+#[test]
+fn an_origin_may_be_required_of_every_policy() {
+    let trusted = TrustedProxies::none();
+    for policy in [OriginPolicy::same_origin(), OriginPolicy::any()] {
+        let strict = policy.clone().require_origin();
+        let mut req = request(Scheme::HTTPS, "example.com", "https://example.com");
+        assert_eq!(strict.check(&req, &trusted), Ok(()));
+        req.headers_mut().remove(ORIGIN);
+        assert_eq!(policy.check(&req, &trusted), Ok(()));
+        let error = strict.check(&req, &trusted).unwrap_err();
+        assert_eq!((error.origin(), error.host()), (None, "example.com"));
+    }
 }
 
 #[test]
