@@ -52,6 +52,7 @@ mod guard;
 pub mod handshake;
 pub mod headers;
 pub mod keepalive;
+pub mod limit;
 pub mod map_upgrade;
 pub mod origin;
 mod settings;
@@ -62,6 +63,7 @@ pub mod upgrade;
 pub use self::{
     headers::UpgradeHeadersLayer,
     keepalive::KeepaliveLayer,
+    limit::LimitLayer,
     map_upgrade::MapUpgradeLayer,
     origin::{OriginLayer, OriginPolicy},
     timeout::{IdleTimeoutLayer, LifetimeLayer, ReadTimeoutLayer},
