@@ -48,6 +48,7 @@
 //! ```
 
 pub mod client;
+pub mod drain;
 mod guard;
 pub mod handshake;
 pub mod headers;
@@ -61,6 +62,7 @@ pub mod tunnel;
 pub mod upgrade;
 
 pub use self::{
+    drain::Drain,
     headers::UpgradeHeadersLayer,
     keepalive::KeepaliveLayer,
     limit::LimitLayer,

@@ -1,0 +1,87 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use tokio::{sync::futures::OwnedNotified, time::Instant};
+
+use super::shared::Live;
+use crate::guard::{Action, Place, Policy};
+
+/// Ends its WebSocket at a moment of its own, once the drain has begun.
+#[derive(Debug)]
+pub(super) struct DrainPolicy {
+    live: Live,
+    /// Set as soon as it is known that the drain has begun.
+    moment: Option<Instant>,
+    /// From the first wait until then.
+    waits: Option<Waits>,
+}
+
+/// What wakes the task when the drain begins.
+#[derive(Debug)]
+struct Waits {
+    begun: Pin<Box<OwnedNotified>>,
+    /// The one that `begun` has. It would find out by itself that it has it already, but under a
+    /// lock that all WebSockets share.
+    waker: Waker,
+}
+
+// ===== impl DrainPolicy =====
+
+impl DrainPolicy {
+    /// For a WebSocket that opens now.
+    pub(super) fn new(live: Live) -> Self {
+        let late = live.shared().plan().is_some();
+        Self {
+            live: live.open(),
+            // The drain has waited for its handshake, and others wait for the drain.
+            moment: late.then(Instant::now),
+            waits: None,
+        }
+    }
+
+    /// Makes sure that this task is woken when the drain begins. Whether it has.
+    fn wait(&mut self, cx: &mut Context<'_>) -> bool {
+        let waits = match &mut self.waits {
+            Some(waits) if waits.waker.will_wake(cx.waker()) => return false,
+            Some(waits) => {
+                waits.waker.clone_from(cx.waker());
+                waits
+            }
+            None => self.waits.insert(Waits {
+                begun: Box::pin(self.live.shared().begun()),
+                waker: cx.waker().clone(),
+            }),
+        };
+        // It may have begun just before we would have been told.
+        waits.begun.as_mut().poll(cx).is_ready() || self.live.shared().plan().is_some()
+    }
+}
+
+impl Policy for DrainPolicy {
+    // A drain does not wait for a handler that is busy.
+    const COUNTS_UNREAD: bool = true;
+
+    fn deadline(&self) -> Option<Instant> {
+        self.moment
+    }
+
+    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.moment.is_some() {
+            return Poll::Pending;
+        }
+        if self.live.shared().plan().is_none() && !self.wait(cx) {
+            return Poll::Pending;
+        }
+        self.waits = None;
+        self.moment = self.live.shared().plan().map(|plan| plan.any_moment());
+        Poll::Ready(())
+    }
+
+    fn on_deadline(&mut self, _: Instant, _: Place<'_>) -> Option<Action> {
+        let plan = self.live.shared().plan()?;
+        Some(Action::End(plan.ending()))
+    }
+}
