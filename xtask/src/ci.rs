@@ -79,6 +79,7 @@ fn clippy(workspace: &Workspace) -> Result<Option<String>> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--",
         "--deny",
         "warnings",
@@ -90,7 +91,7 @@ fn clippy(workspace: &Workspace) -> Result<Option<String>> {
 fn docs(workspace: &Workspace) -> Result<Option<String>> {
     let mut cargo = process::cargo(&workspace.root);
     cargo.env("RUSTDOCFLAGS", "--deny warnings");
-    process::run(cargo.args(["doc", "--workspace", "--no-deps"]))?;
+    process::run(cargo.args(["doc", "--workspace", "--all-features", "--no-deps"]))?;
     Ok(None)
 }
 
@@ -122,7 +123,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "clippy",
-        again: "cargo clippy --workspace --all-targets -- --deny warnings",
+        again: "cargo clippy --workspace --all-targets --all-features -- --deny warnings",
         run: clippy,
     },
     Step {
@@ -132,17 +133,17 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "tests",
-        again: "cargo test --workspace --all-targets",
+        again: "cargo test --workspace --all-targets --all-features",
         run: |workspace| test::all_targets(workspace).map(|()| None),
     },
     Step {
         name: "doc tests",
-        again: "cargo test --workspace --doc",
+        again: "cargo test --workspace --doc --all-features",
         run: |workspace| test::doc_tests(workspace).map(|()| None),
     },
     Step {
         name: "documentation",
-        again: "RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps",
+        again: "RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --all-features --no-deps",
         run: docs,
     },
     Step {

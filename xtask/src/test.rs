@@ -13,18 +13,22 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         doc_tests(workspace)
     } else {
         let mut cargo = process::cargo(&workspace.root);
-        process::run(cargo.args(["test", "--workspace"]).args(args))
+        process::run(
+            cargo
+                .args(["test", "--workspace", "--all-features"])
+                .args(args),
+        )
     }
 }
 
 /// Unit tests, integration tests, examples, and the benchmarks once each so that they cannot rot.
 pub(crate) fn all_targets(workspace: &Workspace) -> Result<()> {
     let mut cargo = process::cargo(&workspace.root);
-    process::run(cargo.args(["test", "--workspace", "--all-targets"]))
+    process::run(cargo.args(["test", "--workspace", "--all-targets", "--all-features"]))
 }
 
 /// The examples in the documentation, which `--all-targets` leaves out.
 pub(crate) fn doc_tests(workspace: &Workspace) -> Result<()> {
     let mut cargo = process::cargo(&workspace.root);
-    process::run(cargo.args(["test", "--workspace", "--doc"]))
+    process::run(cargo.args(["test", "--workspace", "--doc", "--all-features"]))
 }

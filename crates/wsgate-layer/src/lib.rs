@@ -55,6 +55,7 @@ pub mod headers;
 pub mod keepalive;
 pub mod limit;
 pub mod map_upgrade;
+pub mod observe;
 pub mod origin;
 mod settings;
 pub mod timeout;
@@ -67,6 +68,7 @@ pub use self::{
     keepalive::KeepaliveLayer,
     limit::LimitLayer,
     map_upgrade::MapUpgradeLayer,
+    observe::ObserveLayer,
     origin::{OriginLayer, OriginPolicy},
     timeout::{IdleTimeoutLayer, LifetimeLayer, ReadTimeoutLayer},
 };

@@ -1,0 +1,156 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use wsgate_frame::{Counts, Event, OpCode, Role};
+
+use super::{Closed, ClosedBy, Ended, Handshake, Observer, Traffic, record::Record};
+use crate::{
+    guard::{Action, Place, Policy},
+    tunnel::Tunnel,
+};
+
+/// Watches, and does nothing to the stream.
+#[derive(Debug)]
+pub(super) struct ObservePolicy {
+    record: Arc<Record>,
+    tunnel: Tunnel,
+    opened: Instant,
+    /// The first Close that passed, whole.
+    first: Option<First>,
+    /// What has been told of the traffic: from the client, and to it.
+    told: [Counts; 2],
+    /// When to tell more. Set only while there is something to tell, so that an idle tunnel has no
+    /// timer.
+    tell_at: Option<Instant>,
+}
+
+/// Where a Close came from.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    from: Role,
+    /// Whether a layer had ended the WebSocket by then: the Close is the layer's, or the answer to it.
+    is_layers: bool,
+}
+
+/// Shorter than the 15 s to a minute between two looks of a metrics collector.
+const TRAFFIC_EVERY: Duration = Duration::from_secs(10);
+
+// ===== impl ObservePolicy =====
+
+impl ObservePolicy {
+    pub(super) fn new(record: Arc<Record>, tunnel: Tunnel) -> Self {
+        Self {
+            record,
+            tunnel,
+            opened: Instant::now(),
+            first: None,
+            told: [Counts::default(); 2],
+            tell_at: None,
+        }
+    }
+
+    fn on_event(&mut self, from: Role, event: &Event<'_>) {
+        let is_close = matches!(
+            event,
+            Event::Control {
+                opcode: OpCode::Close,
+                ..
+            }
+        );
+        if is_close && self.first.is_none() {
+            self.first = Some(First {
+                from,
+                is_layers: self.tunnel.end().is_some(),
+            });
+        }
+    }
+
+    fn on_bytes(&mut self) {
+        self.tell_at
+            .get_or_insert_with(|| Instant::now() + TRAFFIC_EVERY);
+    }
+
+    fn tell_traffic(&mut self, place: Place<'_>) {
+        self.tell_at = None;
+        let counts = [place.incoming.counts(), place.outgoing.counts()];
+        if counts == self.told {
+            return;
+        }
+        let traffic = Traffic::between(self.told, counts);
+        self.told = counts;
+        let tell = |observer: &dyn Observer, handshake: &Handshake<'_>| {
+            observer.traffic(handshake, &traffic);
+        };
+        self.record.tell(&self.tunnel, tell);
+    }
+
+    /// What came first, and by whom.
+    fn ending(&self) -> (ClosedBy, Ended) {
+        match (self.first, self.tunnel.end()) {
+            (Some(first), _) if !first.is_layers => {
+                let by = match first.from {
+                    Role::Client => ClosedBy::Client,
+                    Role::Server => ClosedBy::Server,
+                };
+                (by, Ended::Close)
+            }
+            (_, Some(end)) => (ClosedBy::Gateway, Ended::Layer(end)),
+            _ => match self.record.ended() {
+                Some(ended @ (Ended::Eof | Ended::Lost(_))) => (ClosedBy::Client, ended),
+                _ => (ClosedBy::Server, Ended::Dropped),
+            },
+        }
+    }
+}
+
+impl Policy for ObservePolicy {
+    const COUNTS_UNREAD: bool = true;
+
+    fn on_read(&mut self, _: Instant) {
+        self.on_bytes();
+    }
+
+    fn on_incoming(&mut self, event: &Event<'_>, _: Instant) {
+        self.on_event(Role::Client, event);
+    }
+
+    fn on_outgoing(&mut self, event: &Event<'_>) {
+        self.on_bytes();
+        self.on_event(Role::Server, event);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.tell_at
+    }
+
+    fn on_deadline(&mut self, _: Instant, place: Place<'_>) -> Option<Action> {
+        self.tell_traffic(place);
+        None
+    }
+
+    fn on_drop(&mut self, place: Place<'_>) {
+        self.tell_traffic(place);
+        let (by, ended) = self.ending();
+        let close = match self.first {
+            Some(First {
+                from: Role::Client, ..
+            }) => place.incoming.close(),
+            Some(First {
+                from: Role::Server, ..
+            }) => place.outgoing.close(),
+            None => None,
+        };
+        let closed = Closed {
+            duration: self.opened.elapsed(),
+            from_client: place.incoming.counts(),
+            to_client: place.outgoing.counts(),
+            close,
+            by,
+            ended,
+        };
+        let tell = |observer: &dyn Observer, handshake: &Handshake<'_>| {
+            observer.closed(handshake, &closed);
+        };
+        self.record.tell(&self.tunnel, tell);
+    }
+}
