@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::HeaderValue;
-use wsgate_layer::{OriginPolicy, UpgradeHeadersLayer, client::TrustedProxies};
+use wsgate_layer::{KeepaliveLayer, OriginPolicy, UpgradeHeadersLayer, client::TrustedProxies};
 
 use crate::{Endpoint, UpstreamTls, WebSocketProxy, path::PathRule};
 
@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) host: Option<HeaderValue>,
     pub(crate) origin: OriginPolicy,
     pub(crate) trusted: TrustedProxies,
+    pub(crate) upstream_keepalive: Option<KeepaliveLayer>,
 }
 
 // ===== impl Config =====
@@ -33,6 +34,7 @@ impl Config {
             host: None,
             origin: OriginPolicy::same_origin(),
             trusted: TrustedProxies::none(),
+            upstream_keepalive: None,
         }
     }
 

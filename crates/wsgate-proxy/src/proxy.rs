@@ -21,9 +21,10 @@ use hyper::upgrade::OnUpgrade;
 use tower::{Layer, ServiceExt};
 use tower_service::Service;
 use wsgate_layer::{
-    OriginPolicy,
+    KeepaliveLayer, OriginPolicy,
     client::{self, TrustedProxies},
     handshake::{self, AnswerError},
+    tunnel::Tunnel,
 };
 
 use crate::{
@@ -193,6 +194,18 @@ impl WebSocketProxy {
         self
     }
 
+    /// Keeps the upstream's side alive too: pings to it, and an end to the tunnel when it gives no
+    /// sign of life. Default: none, as a connection within one network breaks where it breaks.
+    ///
+    /// Set it where something between here and the upstream forgets quiet connections, or where
+    /// clients should learn soon of an upstream whose machine is gone. The client's side has the
+    /// layer of the same name.
+    #[must_use]
+    pub fn upstream_keepalive(mut self, keepalive: KeepaliveLayer) -> Self {
+        self.edit().upstream_keepalive = Some(keepalive);
+        self
+    }
+
     /// The endpoint that this proxies to.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -272,6 +285,9 @@ async fn open(
 ) -> Result<Response<Body>, ProxyError> {
     let kind = handshake::check(&req).map_err(ProxyError::Refusal)?;
     config.origin.check(&req, &config.trusted)?;
+    let is_layered = req.extensions().get::<Tunnel>().is_some();
+    let tunnel = Tunnel::of(req.extensions_mut());
+    tunnel.set_upstream(&config.endpoint.to_string());
     let on_upgrade = req.extensions_mut().remove::<OnUpgrade>();
     let on_upgrade = on_upgrade.ok_or(ProxyError::NoOnUpgrade)?;
 
@@ -296,6 +312,9 @@ async fn open(
                 route: route.to_owned(),
                 kind,
                 endpoint: config.endpoint.clone(),
+                tunnel,
+                is_layered,
+                upstream_keepalive: config.upstream_keepalive.clone(),
             };
             tunnel::spawn(on_upgrade, *parts, facts);
             Body::empty()

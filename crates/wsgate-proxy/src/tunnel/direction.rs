@@ -93,6 +93,11 @@ impl Direction {
         }
     }
 
+    /// Whether the source is being read from: it has not ended, and the sink takes what it gives.
+    pub(super) fn reads(&self) -> bool {
+        matches!(self.phase, Phase::Flowing) && self.pending.is_empty()
+    }
+
     /// Moves what can be moved. Ready when the direction has ended.
     ///
     /// `farewell` gives the frame, if any, to send after everything else when the source has ended

@@ -2,6 +2,7 @@
 
 mod direction;
 mod outcome;
+mod prefixed;
 mod relay;
 mod scratch;
 
@@ -11,9 +12,15 @@ mod tests;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tracing::Instrument;
-use wsgate_layer::handshake::Kind;
+use wsgate_frame::Role;
+use wsgate_layer::{
+    handshake::Kind,
+    keepalive::{KeepaliveIo, KeepaliveLayer},
+    map_upgrade::Upgrade,
+    tunnel::Tunnel,
+};
 
-use self::relay::Relay;
+use self::{prefixed::Prefixed, relay::Relay};
 use crate::{Endpoint, forward::UpstreamParts};
 
 /// What is known of a tunnel before its first byte.
@@ -24,6 +31,10 @@ pub(crate) struct Facts {
     pub(crate) route: String,
     pub(crate) kind: Kind,
     pub(crate) endpoint: Endpoint,
+    pub(crate) tunnel: Tunnel,
+    /// Whether layers stand in the client's stream.
+    pub(crate) is_layered: bool,
+    pub(crate) upstream_keepalive: Option<KeepaliveLayer>,
 }
 
 /// Relays on a task of its own, which the two connections own: it ends when they do. Until the
@@ -51,10 +62,25 @@ async fn run(client: OnUpgrade, upstream: UpstreamParts, facts: Facts) {
             return;
         }
     };
-    Relay::new(client, upstream.io.into_inner())
-        .with_early_data(upstream.read_buf)
-        .with_client_writes_of(max_write(facts.kind))
-        .await;
+    let tunnel = facts.tunnel;
+    tunnel.promise_to_tell();
+    let max_write = max_write(facts.kind);
+    let (io, early) = (upstream.io.into_inner(), upstream.read_buf);
+    if let Some(keepalive) = facts.upstream_keepalive {
+        // It has to follow the frames from the first byte on.
+        let io = Prefixed::new(early, io);
+        let upgrade = Upgrade::new(tunnel.clone(), Kind::Upgrade);
+        let io = KeepaliveIo::new(io, Role::Server, &keepalive, &upgrade);
+        let relay = Relay::new(client, io).with_client_writes_of(max_write);
+        relay.with_layers(tunnel).await;
+    } else {
+        let relay = Relay::new(client, io).with_client_writes_of(max_write);
+        let relay = relay.with_early_data(early);
+        match facts.is_layered {
+            true => relay.with_layers(tunnel).await,
+            false => relay.await,
+        }
+    }
 }
 
 /// hyper takes a write to an HTTP/2 stream whole, whatever its size and whether or not the client

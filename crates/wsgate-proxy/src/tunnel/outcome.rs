@@ -3,12 +3,15 @@
 use std::{io, time::Duration};
 
 use wsgate_frame::Role;
+use wsgate_layer::tunnel::{self, Tunnel};
 
 use super::direction::{Direction, End};
 
 /// What came first, and from which side: the reason why a tunnel ended.
 #[derive(Debug)]
 pub(super) enum First {
+    /// A layer ended the tunnel.
+    Layer(tunnel::End),
     /// It sent a Close.
     Close(Role),
     /// It ended its connection without a Close.
@@ -20,8 +23,16 @@ pub(super) enum First {
 // ===== impl First =====
 
 impl First {
-    /// What has come first, if anything has yet.
-    pub(super) fn of(from_client: &Direction, from_upstream: &Direction) -> Option<Self> {
+    /// What has come first, if anything has yet. That a layer has ended the tunnel goes before what
+    /// came of it here.
+    pub(super) fn of(
+        layers: Option<&Tunnel>,
+        from_client: &Direction,
+        from_upstream: &Direction,
+    ) -> Option<Self> {
+        if let Some(end) = layers.and_then(Tunnel::end) {
+            return Some(Self::Layer(end));
+        }
         let directions = [(Role::Client, from_client), (Role::Server, from_upstream)];
         // A Close goes before the end that comes with it, even if both came at once.
         let closed = directions.iter().find(|(_, d)| d.tracker().is_closed());
@@ -37,17 +48,20 @@ impl First {
             })
     }
 
-    const fn side(&self) -> Role {
+    /// Who did it; `None` for us.
+    const fn side(&self) -> Option<Role> {
         match self {
-            Self::Close(side) | Self::Eof(side) | Self::Lost(side, _) => *side,
+            Self::Layer(_) => None,
+            Self::Close(side) | Self::Eof(side) | Self::Lost(side, _) => Some(*side),
         }
     }
 
-    const fn cause(&self) -> &'static str {
+    fn cause(&self) -> String {
         match self {
-            Self::Close(_) => "close",
-            Self::Eof(_) => "connection ended without a close",
-            Self::Lost(..) => "connection lost",
+            Self::Layer(end) => end.cause.to_string(),
+            Self::Close(_) => "close".to_owned(),
+            Self::Eof(_) => "connection ended without a close".to_owned(),
+            Self::Lost(..) => "connection lost".to_owned(),
         }
     }
 }
@@ -60,12 +74,20 @@ pub(super) fn log(
     from_client: &Direction,
     from_upstream: &Direction,
 ) {
-    let closer = match first.map(First::side) {
+    let layer = match first {
+        Some(First::Layer(end)) => Some(end),
+        _ => None,
+    };
+    let closer = match first.and_then(First::side) {
         Some(Role::Client) => Some(from_client),
         Some(Role::Server) => Some(from_upstream),
         None => None,
     };
     let close = closer.and_then(|d| d.tracker().close());
+    let code = match layer {
+        Some(end) => Some(end.code),
+        None => close.and_then(|c| c.code()),
+    };
     let (client, upstream) = (
         from_client.tracker().counts(),
         from_upstream.tracker().counts(),
@@ -76,13 +98,15 @@ pub(super) fn log(
         client_messages = client.messages,
         upstream_bytes = upstream.wire_bytes,
         upstream_messages = upstream.messages,
-        closed_by = first.map_or("gateway", |f| name(f.side())),
-        cause = first.map_or("aborted", First::cause),
+        closed_by = first.and_then(First::side).map_or("gateway", name),
+        cause = first.map_or_else(|| "aborted".to_owned(), First::cause),
+        // Which of the two gave no sign of life, or went beyond a limit.
+        side = layer.map(|end| name(end.peer)),
         error = match first {
             Some(First::Lost(_, error)) => Some(error.as_str()),
             _ => None,
         },
-        close_code = close.and_then(|c| c.code()).map(|c| c.0),
+        close_code = code.map(|c| c.0),
         close_reason = close.map(|c| c.reason_bytes().escape_ascii().to_string()),
         client_violation = from_client.violation().map(|v| v.to_string()),
         upstream_violation = from_upstream.violation().map(|v| v.to_string()),

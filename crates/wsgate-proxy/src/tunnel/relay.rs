@@ -7,10 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep},
 };
 use wsgate_frame::{CloseCode, ControlFrame, Role};
+use wsgate_layer::tunnel::Tunnel;
 
 use super::{
     direction::{Direction, End},
@@ -31,6 +32,8 @@ pub(super) struct Relay<C, U> {
     linger: Option<Pin<Box<Sleep>>>,
     opened: Instant,
     first: Option<First>,
+    /// What the layers in the two streams tell; `None` where there are none.
+    layers: Option<Tunnel>,
 }
 
 /// How long the two sides have to end their connections once both have sent a Close, or one of
@@ -49,7 +52,15 @@ impl<C, U> Relay<C, U> {
             linger: None,
             opened: Instant::now(),
             first: None,
+            layers: None,
         }
+    }
+
+    /// There are layers in the streams: they are to get their chances although nothing can be read,
+    /// and may end the tunnel.
+    pub(super) fn with_layers(mut self, tunnel: Tunnel) -> Self {
+        self.layers = Some(tunnel);
+        self
     }
 
     /// Bytes that came from the upstream together with its 101.
@@ -65,8 +76,11 @@ impl<C, U> Relay<C, U> {
     }
 
     /// Whether nothing more is to be expected: both sides have sent their Close, or the upstream
-    /// has ended without one and the client knows, or one of them is lost.
+    /// has ended without one and the client knows, or one of them is lost, or a layer has ended it.
     fn is_over(&self) -> bool {
+        if self.layers.as_ref().is_some_and(Tunnel::is_over) {
+            return true;
+        }
         let (up, down) = (&self.to_upstream, &self.to_client);
         let lost = |d: &Direction| matches!(d.end(), Some(End::SourceLost(_) | End::SinkLost(_)));
         lost(up)
@@ -89,10 +103,18 @@ where
             let up = me.to_upstream.poll(cx, client, upstream, scratch, || None);
             let farewell = || farewell_after(&me.to_upstream);
             let down = me.to_client.poll(cx, upstream, client, scratch, farewell);
+            if me.layers.is_some() {
+                if !me.to_upstream.reads() {
+                    tick(cx, client);
+                }
+                if !me.to_client.reads() {
+                    tick(cx, upstream);
+                }
+            }
             up.is_ready() && down.is_ready()
         });
         if me.first.is_none() {
-            me.first = First::of(&me.to_upstream, &me.to_client);
+            me.first = First::of(me.layers.as_ref(), &me.to_upstream, &me.to_client);
         }
         if ended {
             return Poll::Ready(());
@@ -115,6 +137,12 @@ impl<C, U> Drop for Relay<C, U> {
             &self.to_client,
         );
     }
+}
+
+/// Lets the layers in a stream do what is due, where nothing can be read from it: a read without room
+/// is understood by them, and means nothing to other streams.
+fn tick<R: AsyncRead + Unpin>(cx: &mut Context<'_>, source: &mut R) {
+    let _ = Pin::new(source).poll_read(cx, &mut ReadBuf::new(&mut []));
 }
 
 /// The Close for a client whose upstream has ended the connection without one, where nginx would

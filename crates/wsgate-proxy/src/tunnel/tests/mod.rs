@@ -2,6 +2,7 @@
 
 mod ends;
 mod flow;
+mod layers;
 
 use std::{
     io::{self, Write},
