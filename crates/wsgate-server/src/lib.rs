@@ -70,11 +70,14 @@ mod error;
 mod handshake_log;
 mod hsts;
 mod limits;
+mod listen;
 mod redirect;
 mod running;
 mod server;
+mod signal;
 mod throttle;
 mod tls;
+mod url;
 
 pub use axum_server::tls::TlsInfo;
 /// The version that [`Tls::config`] takes.
@@ -85,4 +88,5 @@ pub use self::hsts::Hsts;
 pub use self::limits::Limits;
 pub use self::running::Running;
 pub use self::server::Server;
+pub use self::signal::shutdown_signal;
 pub use self::tls::{DevelopmentCa, Pem, Tls};

@@ -2,17 +2,15 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use axum_server::{Handle, Server as AxumServer};
 use http::uri::Scheme;
-use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tracing::{dispatcher, error, info, warn};
 
@@ -23,9 +21,10 @@ use crate::error::{ServerError, ServerErrorKind};
 use crate::handshake_log::HandshakeLog;
 use crate::hsts::Hsts;
 use crate::limits::Limits;
-use crate::redirect::{self, PlainHttp};
+use crate::listen::{listen, prepare, redirect_app};
 use crate::running::Running;
 use crate::tls::{Loaded, Tls};
+use crate::url::url;
 
 /// Serves an axum [`Router`] over HTTPS, HTTP/1.1 and HTTP/2.
 ///
@@ -330,113 +329,11 @@ async fn load(tls: Tls) -> Result<Loaded, ServerError> {
         })?
 }
 
-/// Listens, and tells with which port.
-async fn listen(asked: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let bound = async {
-        let listener = TcpListener::bind(asked).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    bound
-        .await
-        .map_err(|error| ServerError::listen(asked, error))
-}
-
-/// What all our listeners have in common. Narrowing to HTTP/1.1 is a matter of ALPN:
-/// `http1_only` would break upgrades.
-fn prepare(
-    listener: TcpListener,
-    limits: &Limits,
-    handle: Handle<SocketAddr>,
-    log: &Arc<HandshakeLog>,
-) -> AxumServer<SocketAddr> {
-    let log = Arc::clone(log);
-    let mut server = AxumServer::from_listener(listener)
-        .handle(handle)
-        .first_request_timeout(limits.first_request)
-        .accept_error_handler(move |peer, error| log.note(peer, error));
-    let builder = server.http_builder();
-    builder.http1().header_read_timeout(limits.header_read);
-    builder
-        .http2()
-        // RFC 8441 3: without the setting no client opens a WebSocket over HTTP/2.
-        .enable_connect_protocol()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(limits.http2_ping_interval)
-        .keep_alive_timeout(limits.http2_ping_timeout);
-    server
-}
-
-fn redirect_app(https_port: u16) -> Router {
-    let came = PlainHttp::OnRedirectPort { https_port };
-    Router::new().fallback(move |request: Request| async move {
-        let (head, _) = request.into_parts();
-        redirect::answer(&head, came)
-    })
-}
-
-/// An address for people to open. `names` is `None` for plain HTTP.
-fn url(names: Option<&[String]>, listening: IpAddr, port: u16) -> String {
-    let exact = |name: &&String| !name.starts_with("*.") && name.parse::<IpAddr>().is_err();
-    let host = match names.and_then(|names| names.iter().find(exact)) {
-        Some(name) => name.clone(),
-        None => match listening.to_canonical() {
-            address if address.is_unspecified() => "localhost".to_owned(),
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        },
-    };
-    match (names, port) {
-        (Some(_), port) => format!("https://{}", redirect::with_port(&host, port)),
-        (None, 80) => format!("http://{host}"),
-        (None, port) => format!("http://{host}:{port}"),
-    }
-}
-
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
-
-/// How much of one HTTP/2 stream is taken before the application has read it: 20 Mbit/s over a
-/// round trip of 100 ms.
-const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// The same for all streams of a connection. 64 of them may stand unread before the others do too;
-/// with a window no bigger than a stream's, as hyper has it, one would stop all.
-const CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_url_is_one_that_a_browser_can_open() {
-        #[track_caller]
-        fn check(names: Option<&[&str]>, listening: &str, port: u16, expected: &str) {
-            let names: Option<Vec<String>> =
-                names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
-            assert_eq!(
-                url(names.as_deref(), listening.parse().unwrap(), port),
-                expected
-            );
-        }
-        check(
-            Some(&["*.a.test", "a.test"]),
-            "0.0.0.0",
-            443,
-            "https://a.test",
-        );
-        check(Some(&["a.test"]), "::", 8443, "https://a.test:8443");
-        check(
-            Some(&["*.a.test", "192.0.2.1"]),
-            "192.0.2.1",
-            1,
-            "https://192.0.2.1:1",
-        );
-        check(Some(&[]), "0.0.0.0", 443, "https://localhost");
-        check(None, "127.0.0.1", 80, "http://127.0.0.1");
-        check(None, "::1", 8080, "http://[::1]:8080");
-        check(None, "::", 8080, "http://localhost:8080");
-    }
 
     #[test]
     fn settings_that_need_tls_say_so() {

@@ -1,0 +1,69 @@
+//! The listeners of a server, and how HTTP is spoken on them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum_server::{Handle, Server as AxumServer};
+use tokio::net::TcpListener;
+
+use crate::error::ServerError;
+use crate::handshake_log::HandshakeLog;
+use crate::limits::Limits;
+use crate::redirect::{self, PlainHttp};
+
+/// Listens, and tells with which port.
+pub(crate) async fn listen(asked: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let bound = async {
+        let listener = TcpListener::bind(asked).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound
+        .await
+        .map_err(|error| ServerError::listen(asked, error))
+}
+
+/// What all our listeners have in common. Narrowing to HTTP/1.1 is a matter of ALPN:
+/// `http1_only` would break upgrades.
+pub(crate) fn prepare(
+    listener: TcpListener,
+    limits: &Limits,
+    handle: Handle<SocketAddr>,
+    log: &Arc<HandshakeLog>,
+) -> AxumServer<SocketAddr> {
+    let log = Arc::clone(log);
+    let mut server = AxumServer::from_listener(listener)
+        .handle(handle)
+        .first_request_timeout(limits.first_request)
+        .accept_error_handler(move |peer, error| log.note(peer, error));
+    let builder = server.http_builder();
+    builder.http1().header_read_timeout(limits.header_read);
+    builder
+        .http2()
+        // RFC 8441 3: without the setting no client opens a WebSocket over HTTP/2.
+        .enable_connect_protocol()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(limits.http2_ping_interval)
+        .keep_alive_timeout(limits.http2_ping_timeout);
+    server
+}
+
+/// What is served where everyone is sent to https.
+pub(crate) fn redirect_app(https_port: u16) -> Router {
+    let came = PlainHttp::OnRedirectPort { https_port };
+    Router::new().fallback(move |request: Request| async move {
+        let (head, _) = request.into_parts();
+        redirect::answer(&head, came)
+    })
+}
+
+/// How much of one HTTP/2 stream is taken before the application has read it: 20 Mbit/s over a
+/// round trip of 100 ms.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same for all streams of a connection. 64 of them may stand unread before the others do too;
+/// with a window no bigger than a stream's, as hyper has it, one would stop all.
+const CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
