@@ -1,5 +1,7 @@
 //! The command line as written. What it means is decided in [`plan`](crate::plan).
 
+mod tunnels;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -10,10 +12,13 @@ use wsgate::{
     server::{DevelopmentCa, ServerError},
 };
 
+pub(crate) use self::tunnels::{DrainArgs, LimitArgs, OrOff, TunnelArgs};
+
 /// wss:// in front of WebSocket upstreams
 ///
 /// Serves HTTPS over HTTP/1.1 and HTTP/2, and passes the WebSockets that come to a route on to its
-/// upstream. Runs until SIGTERM or SIGINT.
+/// upstream. Keeps them alive, and closes them in an orderly way on SIGTERM or SIGINT; a second signal
+/// ends it at once.
 #[derive(Debug, Parser)]
 #[command(
     name = "wsgate",
@@ -109,6 +114,15 @@ pub(crate) struct GatewayArgs {
 
     #[command(flatten)]
     pub(crate) access: AccessArgs,
+
+    #[command(flatten)]
+    pub(crate) tunnels: TunnelArgs,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
+    #[command(flatten)]
+    pub(crate) drain: DrainArgs,
 
     #[command(flatten)]
     pub(crate) upstream: UpstreamArgs,

@@ -1,5 +1,7 @@
 //! What to do: made from the command line in one place, and right from then on.
 
+mod stack;
+
 use std::{collections::HashSet, error::Error, net::SocketAddr, path::Path};
 
 use axum::{
@@ -10,7 +12,7 @@ use humantime::Duration;
 use wsgate::{
     Server,
     layer::{
-        OriginPolicy,
+        KeepaliveLayer, OriginPolicy,
         client::{TrustedProxies, TrustedProxyError},
         origin::OriginPatternError,
     },
@@ -18,6 +20,7 @@ use wsgate::{
     server::{DevelopmentCa, Hsts, ServerError, Tls},
 };
 
+use self::stack::{Stack, some_time_or_off};
 use crate::{
     app,
     args::{AccessArgs, Args, Command, GatewayArgs, ServeArgs, UpstreamArgs},
@@ -32,6 +35,7 @@ pub(crate) struct Plan {
     front: Front,
     /// Never empty, and no two with the same path.
     routes: Vec<Route>,
+    stack: Stack,
 }
 
 /// How clients are met.
@@ -95,8 +99,12 @@ pub(crate) enum PlanError {
     AnyOriginAndOthers,
     #[error("--trusted-proxy")]
     TrustedProxy(#[from] TrustedProxyError),
-    #[error("{0} is no time at all: nothing could ever connect")]
+    #[error("{0} is no time at all: nothing could ever be in time")]
     NoTime(&'static str),
+    #[error("{0} of none would refuse everyone: leave it out for no limit")]
+    NoTunnels(&'static str),
+    #[error("--pong-timeout is about pings, and --keepalive is off")]
+    PongsOfNoPings,
     #[error("--upstream-host {0} is neither `client`, `endpoint` nor a name to send")]
     UpstreamHost(String),
     #[error("{option}")]
@@ -122,15 +130,17 @@ impl Plan {
                 (listen, Front::new(&args.serve, listen)?, args.serve.gateway)
             }
         };
+        let trusted = TrustedProxies::new(&gateway.access.trusted_proxies)?;
         Ok(Self {
             listen,
             front,
-            routes: routes(&gateway)?,
+            routes: routes(&gateway, &trusted)?,
+            stack: Stack::new(&gateway, &trusted)?,
         })
     }
 
     pub(crate) fn server(&self) -> Server {
-        let server = Server::bind(self.listen);
+        let server = Server::bind(self.listen).drain(self.stack.draining());
         match &self.front {
             Front::Https {
                 tls,
@@ -153,7 +163,8 @@ impl Plan {
 
     pub(crate) fn app(&self) -> Router {
         let routes = self.routes.iter();
-        app::router(routes.map(|route| (route.path.clone(), route.proxy.clone())))
+        let router = app::router(routes.map(|route| (route.path.clone(), route.proxy.clone())));
+        self.stack.around(router)
     }
 
     pub(crate) fn routes(&self) -> &[Route] {
@@ -219,7 +230,7 @@ impl UpstreamHost {
 
 // ===== routes =====
 
-fn routes(args: &GatewayArgs) -> Result<Vec<Route>, PlanError> {
+fn routes(args: &GatewayArgs, trusted: &TrustedProxies) -> Result<Vec<Route>, PlanError> {
     let written = &args.routing.routes;
     if written.is_empty() {
         return Err(PlanError::NoRoute);
@@ -236,7 +247,8 @@ fn routes(args: &GatewayArgs) -> Result<Vec<Route>, PlanError> {
         false => no_upstream_tls(&args.upstream).map(|()| None)?,
     };
     let origin = origin(&args.access)?;
-    let trusted = TrustedProxies::new(&args.access.trusted_proxies)?;
+    let keepalive = args.tunnels.upstream_keepalive;
+    let keepalive = some_time_or_off("--upstream-keepalive", keepalive)?.map(KeepaliveLayer::every);
     let connect = some_time("--connect-timeout", args.upstream.connect_timeout)?;
     let handshake = some_time("--handshake-timeout", args.upstream.handshake_timeout)?;
     let host = UpstreamHost::parse(&args.upstream.host)?;
@@ -248,6 +260,10 @@ fn routes(args: &GatewayArgs) -> Result<Vec<Route>, PlanError> {
             .trusted_proxies(trusted.clone())
             .connect_timeout(connect)
             .handshake_timeout(handshake);
+        let proxy = match &keepalive {
+            Some(keepalive) => proxy.upstream_keepalive(keepalive.clone()),
+            None => proxy,
+        };
         let proxy = match &host {
             UpstreamHost::Client => proxy,
             UpstreamHost::Endpoint => proxy.endpoint_host(),

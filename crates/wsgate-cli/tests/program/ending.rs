@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::Instant,
 };
 
-use crate::support::{ANYWHERE, Identity, Program};
+use crate::support::{ANYWHERE, Client, Identity, Program, Upstream, closed, hear};
 
 /// How long the program waits for requests under way when it is told to stop.
 const GRACE: Duration = Duration::from_secs(8);
@@ -27,6 +28,63 @@ async fn either_signal_is_an_orderly_end() {
         // The port is free again.
         TcpListener::bind(address).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn open_websockets_are_closed_first() {
+    let identity = Identity::new("localhost");
+    let upstream = Upstream::start().await;
+    let mut wsgate = Program::start(&format!(
+        "--listen {ANYWHERE} {} --route /a={}",
+        identity.args(),
+        upstream.url()
+    ));
+    let client = Client::new(wsgate.address().await, "localhost", &identity.der);
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        let mut socket = client.open("/a", None).await.unwrap();
+        hear(&mut socket).await;
+        sockets.push(socket);
+    }
+    let asked = Instant::now();
+    wsgate.signal("-TERM").await;
+    for socket in &mut sockets {
+        assert_eq!(
+            closed(socket).await,
+            (1001, "server shutting down".to_owned())
+        );
+        // Its answer goes out with the next poll, and then the gateway ends the connection.
+        assert!(socket.next().await.is_none());
+    }
+    assert_eq!(wsgate.ended().await.code(), Some(0));
+    // Few are told at once, and who has answered is not waited for.
+    assert!(asked.elapsed() < GRACE);
+    wsgate.logs("closed 3 of 3").await;
+    let told = wsgate.logs("tunnel closed").await;
+    assert!(
+        told.contains("closed_by=\"gateway\" cause=\"drain\""),
+        "{told}"
+    );
+}
+
+/// Who does not answer is cut when the time is over.
+#[tokio::test]
+async fn a_drain_has_an_end() {
+    let identity = Identity::new("localhost");
+    let upstream = Upstream::start().await;
+    let mut wsgate = Program::start(&format!(
+        "--listen {ANYWHERE} {} --route /a={} --drain-timeout 500ms --drain-spread 0s",
+        identity.args(),
+        upstream.url()
+    ));
+    let client = Client::new(wsgate.address().await, "localhost", &identity.der);
+    let mut socket = client.open("/a", None).await.unwrap();
+    hear(&mut socket).await;
+    wsgate.stop().await;
+    let stderr = wsgate.stderr();
+    assert!(stderr.contains("closed 0 of 1"), "{stderr}");
+    assert!(stderr.contains("cut=1"), "{stderr}");
+    drop(socket);
 }
 
 #[tokio::test]

@@ -12,4 +12,5 @@ mod errors;
 mod log;
 mod routes;
 mod support;
+mod tunnels;
 mod upstreams;

@@ -101,6 +101,7 @@ async fn plain_http_is_served_when_asked_for() {
     let asked = format!("ws://{address}/websocket");
     let (mut socket, _) = client_async(asked, stream).await.unwrap();
     assert_eq!(hear(&mut socket).await, format!("/websocket {address}"));
+    drop(socket);
     wsgate.stop().await;
 }
 

@@ -336,6 +336,24 @@ where
     message.unwrap().unwrap().into_text().unwrap().to_string()
 }
 
+/// The Close that comes, whatever comes before it.
+pub(crate) async fn closed<T>(socket: &mut WebSocketStream<T>) -> (u16, String)
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let close = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(Some(close)))) => return close,
+                Some(Ok(_)) => {}
+                other => panic!("no Close but {other:?}"),
+            }
+        }
+    };
+    let close = timeout(PATIENCE, close).await.expect("a Close");
+    (close.code.into(), close.reason.to_string())
+}
+
 /// The whole answer to an ordinary request.
 pub(crate) async fn get<T>(mut stream: T, host: &str, path: &str) -> String
 where
