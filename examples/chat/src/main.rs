@@ -37,6 +37,7 @@ use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use wsgate::{
+    layer::{Drain, KeepaliveLayer, LimitLayer, ReadTimeoutLayer},
     proxy::WebSocketProxy,
     server::{DevelopmentCa, Server, Tls},
 };
@@ -137,17 +138,30 @@ async fn run_site(args: Args, stop: Stop) -> Result<(), Box<dyn Error>> {
         }
     };
     let proxy = WebSocketProxy::to(&backend)?;
+    let drain = Drain::new();
     let app = site::router(
         any(proxy),
         backend.clone(),
         service.is_some().then_some(hub),
-    );
+    )
+    // The last one is the outermost: the read timeout counts the pongs that the keepalive asks for.
+    .layer(KeepaliveLayer::default())
+    .layer(ReadTimeoutLayer::default())
+    .layer(
+        LimitLayer::new()
+            .tunnels_per_client(50)
+            .message_size(MAX_MESSAGE),
+    )
+    .layer(drain.layer());
 
     let mut tls = Tls::development_with(ca.clone());
     if args.without_http2 {
         tls = tls.without_http2();
     }
-    let mut site = Server::bind(args.listen).tls(tls).start(app).await?;
+    let server = Server::bind(args.listen)
+        .tls(tls)
+        .drain(drain.within(DRAIN));
+    let mut site = server.start(app).await?;
     say(&format!("chat          {}", site.url()));
     say(&format!("chat service  {backend}"));
     say(&how_to_trust(&ca));
@@ -156,11 +170,11 @@ async fn run_site(args: Args, stop: Stop) -> Result<(), Box<dyn Error>> {
         ended = site.wait() => ended?,
         () = stop.asked() => {}
     }
-    // The service first: its goodbyes go to the browsers through the tunnels that the site carries.
+    // The site first: it closes the WebSockets, so that the service sees everyone leave.
+    site.shutdown(GRACE).await?;
     if let Some(service) = service {
         service.stop().await?;
     }
-    site.shutdown(GRACE).await?;
     Ok(())
 }
 
@@ -220,6 +234,12 @@ fn with_causes(error: &dyn Error) -> String {
 fn say(text: &str) {
     println!("{text}");
 }
+
+/// How long browsers have to answer the Close that they get when the program is asked to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// More than the service takes, in bytes: it is the one to say what is too long.
+const MAX_MESSAGE: u64 = 64 * 1024;
 
 /// How long requests under way may take when the program is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
