@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Stdio;
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -16,9 +17,29 @@ use crate::program::{self, Program};
 #[derive(Debug)]
 pub struct Nginx {
     program: Program,
+    /// There are no others without a master.
+    _workers: Option<Group>,
     addr: SocketAddr,
     files: TempDir,
 }
+
+/// What a test writes into `nginx.conf`, beside what every test needs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Config<'a> {
+    /// Outside of all blocks.
+    pub main: &'a str,
+    /// In the `http` block.
+    pub http: &'a str,
+    /// In the `server` block for `localhost`.
+    pub server: &'a str,
+    /// With a master and a worker, as nginx is run in earnest: without them it ends and reloads in
+    /// another way. A test that needs neither is better off with one process.
+    pub master: bool,
+}
+
+/// The processes that a program has started and would leave behind. Dropping it kills them.
+#[derive(Debug)]
+struct Group(u32);
 
 /// What everybody writes to pass the WebSockets at `path` on to `upstream`, a URL, for use in a
 /// `server` block.
@@ -46,16 +67,30 @@ impl Nginx {
     ///
     /// When it is not installed, or does not start; its own words are in the message.
     pub async fn start(leaf: &Leaf, locations: &str) -> Self {
+        let config = Config {
+            server: locations,
+            ..Config::default()
+        };
+        Self::configured(leaf, &config).await
+    }
+
+    /// Starts nginx with more lines of one's own.
+    ///
+    /// # Panics
+    ///
+    /// As [`Nginx::start`].
+    pub async fn configured(leaf: &Leaf, config: &Config<'_>) -> Self {
         let files = tempfile::tempdir().expect("a temporary folder");
         leaf.write(files.path(), "server");
         let mut last = String::new();
         // nginx cannot be told to find a port itself, and another program may take this one.
         for _ in 0..ATTEMPTS {
             let addr = SocketAddr::from(([127, 0, 0, 1], fixed_port()));
-            match Self::start_at(addr, files.path(), locations).await {
-                Ok(program) => {
+            match Self::start_at(addr, files.path(), config).await {
+                Ok((program, workers)) => {
                     return Self {
                         program,
+                        _workers: workers,
                         addr,
                         files,
                     };
@@ -66,15 +101,16 @@ impl Nginx {
         panic!("nginx does not start: {last}");
     }
 
-    async fn start_at(addr: SocketAddr, files: &Path, locations: &str) -> Result<Program, String> {
-        fs::write(files.join("nginx.conf"), configuration(addr, locations))
+    async fn start_at(
+        addr: SocketAddr,
+        files: &Path,
+        config: &Config<'_>,
+    ) -> Result<(Program, Option<Group>), String> {
+        fs::write(files.join("nginx.conf"), configuration(addr, config))
             .expect("a file can be written");
-        let mut command = Command::new(program::find("nginx"));
-        command
-            .arg("-p")
-            .arg(files)
-            .args(["-c", "nginx.conf", "-e", "stderr"]);
-        let mut nginx = Program::start(&mut command);
+        let mut command = command(files);
+        let mut nginx = Program::start(command.process_group(0));
+        let workers = config.master.then(|| Group(nginx.id()));
         let ready = async {
             loop {
                 if TcpStream::connect(addr).await.is_ok() {
@@ -88,7 +124,7 @@ impl Nginx {
         };
         // Asked again: a port that somebody else has answers too.
         if within("nginx to listen", ready).await && !nginx.has_ended() {
-            return Ok(nginx);
+            return Ok((nginx, workers));
         }
         Err(nginx.complaints().await)
     }
@@ -98,6 +134,28 @@ impl Nginx {
         self.addr
     }
 
+    /// Runs `nginx -s` with this word: `quit`, `reload` or `stop`. It is over before nginx has acted.
+    ///
+    /// # Panics
+    ///
+    /// When there is nobody to tell.
+    pub async fn tell(&self, word: &str) {
+        let told = command(self.files.path()).args(["-s", word]).output();
+        let told = within("nginx -s", told)
+            .await
+            .expect("nginx can be started");
+        assert!(told.status.success(), "nginx -s {word}: {told:?}");
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it does not, or not with success.
+    pub async fn join(self) {
+        self.program.join().await;
+    }
+
     /// Ends it, and returns its error log.
     pub async fn stop(self) -> String {
         self.program.kill().await;
@@ -105,12 +163,41 @@ impl Nginx {
     }
 }
 
-/// One process in the foreground, so that ending it ends all of it. Its five folders of temporary
-/// files are compiled in as system paths and must be moved.
-fn configuration(addr: SocketAddr, locations: &str) -> String {
+// ===== impl Group =====
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // They are gone already after an end in order.
+        let _ = std::process::Command::new("kill")
+            .args(["-KILL", "--", &format!("-{}", self.0)])
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+fn command(files: &Path) -> Command {
+    let mut command = Command::new(program::find("nginx"));
+    command
+        .arg("-p")
+        .arg(files)
+        .args(["-c", "nginx.conf", "-e", "stderr"]);
+    command
+}
+
+/// In the foreground, and one process unless more are wanted, so that ending it ends all of it. Its
+/// five folders of temporary files are compiled in as system paths and must be moved.
+fn configuration(addr: SocketAddr, config: &Config<'_>) -> String {
+    let Config {
+        main,
+        http,
+        server,
+        master,
+    } = config;
+    let master = if *master { "on" } else { "off" };
     format!(
         "daemon off;\n\
-         master_process off;\n\
+         master_process {master};\n\
+         {main}\n\
          pid nginx.pid;\n\
          error_log error.log info;\n\
          events {{}}\n\
@@ -125,12 +212,13 @@ fn configuration(addr: SocketAddr, locations: &str) -> String {
          \x20   default upgrade;\n\
          \x20   '' close;\n\
          }}\n\
+         {http}\n\
          server {{\n\
          listen {addr} ssl http2;\n\
          server_name localhost;\n\
          ssl_certificate server.pem;\n\
          ssl_certificate_key server.key;\n\
-         {locations}\
+         {server}\
          }}\n\
          }}\n"
     )

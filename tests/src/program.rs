@@ -211,12 +211,35 @@ impl Program {
     ///
     /// When it does not, or not with success.
     pub async fn terminate(self) {
-        let id = self.child.id().expect("it was not waited for yet");
-        let asked = Command::new("kill")
-            .args(["-TERM", &id.to_string()])
-            .status();
-        assert!(asked.await.expect("kill can be started").success());
+        self.signal("-TERM").await;
         self.join().await;
+    }
+
+    /// Asks it to end, as Ctrl-C does (SIGINT), and waits for that.
+    ///
+    /// # Panics
+    ///
+    /// When it does not, or not with success.
+    pub async fn interrupt(self) {
+        self.signal("-INT").await;
+        self.join().await;
+    }
+
+    /// Stops it where it is (SIGSTOP): its connections stay open, and nobody is there.
+    pub async fn freeze(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// Its number, while nobody has waited for its end.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it was not waited for yet")
+    }
+
+    async fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.id().to_string()])
+            .status();
+        assert!(sent.await.expect("kill can be started").success());
     }
 
     /// Kills it and waits until it is gone.

@@ -19,7 +19,7 @@ use wsgate::{
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    tracing_subscriber::fmt::init();
+    tracing_subscriber::fmt().init();
     let drain = Drain::new();
     let limits = LimitLayer::new()
         .tunnels_per_client(100)

@@ -9,7 +9,7 @@ use wsgate::{Server, WebSocketProxy};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt::init();
+    tracing_subscriber::fmt().init();
 
     let drain = Drain::new();
     let chat = WebSocketProxy::to("http://127.0.0.1:9000")?;

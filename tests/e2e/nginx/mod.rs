@@ -3,21 +3,27 @@
 //! `docs/nginx.md` tells users what differs. Each row there names the test here that shows it.
 
 mod answers;
+mod ends;
+mod limits;
 mod page;
 mod paths;
 mod requests;
+mod silence;
 mod tunnels;
 mod upstreams;
 
 use std::net::SocketAddr;
 
 use axum::Router;
+use tokio::sync::mpsc;
 use wsgate::WebSocketProxy;
 use wsgate_tests::certs::TestCa;
-use wsgate_tests::client::Target;
+use wsgate_tests::client::{Handshake, Target};
 use wsgate_tests::gateway::Gateway;
-use wsgate_tests::nginx::{Nginx, classic_location};
+use wsgate_tests::nginx::{Config, Nginx, classic_location};
+use wsgate_tests::upstream::script::{self, Accept};
 use wsgate_tests::upstream::{Script, Seen, Upstream};
+use wsgate_tests::{Tunnel, within};
 
 /// What stands on each side of the gateway, whichever it is, and how each is told of the upstream.
 struct Scene<'a> {
@@ -40,6 +46,19 @@ struct Both<T> {
 struct Played<T> {
     client: T,
     upstream: Vec<Seen>,
+}
+
+/// An upstream that both gateways pass the WebSockets at `/websocket` on to, and whose end of each
+/// the test holds, as it holds the client's.
+struct Backstage {
+    upstream: Upstream,
+    handed_over: mpsc::Receiver<Tunnel>,
+}
+
+/// A tunnel through a gateway.
+struct Ends {
+    client: Tunnel,
+    upstream: Tunnel,
 }
 
 // ===== impl Scene =====
@@ -113,25 +132,67 @@ impl<T> Played<T> {
     }
 }
 
+// ===== impl Backstage =====
+
+impl Backstage {
+    async fn new() -> Self {
+        let (script, handed_over) = script::handing_over(Accept::default());
+        Self {
+            upstream: Upstream::tcp(script).await,
+            handed_over,
+        }
+    }
+
+    /// nginx's block, with more lines in it.
+    fn location_with(&self, lines: &str) -> String {
+        classic_with(self.upstream.addr(), lines)
+    }
+
+    /// A proxy as it comes.
+    fn proxy(&self) -> WebSocketProxy {
+        proxy_to(self.upstream.addr())
+    }
+
+    async fn open(&mut self, target: &Target) -> Ends {
+        let client = target.tunnel(Handshake::of("/websocket")).await;
+        let upstream = within("the upstream's end", self.handed_over.recv()).await;
+        Ends {
+            client,
+            upstream: upstream.expect("the upstream's script keeps a sender"),
+        }
+    }
+}
+
 // ===== the two gateways =====
 
 async fn start_nginx(locations: &str) -> (Nginx, Target) {
+    let config = Config {
+        server: locations,
+        ..Config::default()
+    };
+    start_nginx_with(&config).await
+}
+
+async fn start_nginx_with(config: &Config<'_>) -> (Nginx, Target) {
     let ca = TestCa::new();
-    let nginx = Nginx::start(&ca.leaf(&["localhost"]), locations).await;
+    let nginx = Nginx::configured(&ca.leaf(&["localhost"]), config).await;
     let target = Target::tls(nginx.addr(), &ca);
     (nginx, target)
 }
 
-/// Mounted where the `location` of the same path applies: at the path and at all beneath it.
 async fn start_wsgate(path: &str, proxy: WebSocketProxy) -> Gateway {
-    let app = match path {
+    Gateway::serving(mounted_at(path, proxy)).await
+}
+
+/// Mounted where the `location` of the same path applies: at the path and at all beneath it.
+fn mounted_at(path: &str, proxy: WebSocketProxy) -> Router {
+    match path {
         "/" => Router::new().fallback_service(proxy),
         _ if path.ends_with('/') => Router::new()
             .route_service(path, proxy.clone())
             .route_service(&format!("{path}{{*rest}}"), proxy),
         _ => Router::new().nest_service(path, proxy),
-    };
-    Gateway::serving(app).await
+    }
 }
 
 fn proxy_to(upstream: SocketAddr) -> WebSocketProxy {

@@ -10,8 +10,11 @@ const PAGE: &str = include_str!("../../../docs/nginx.md");
 fn every_difference_names_tests_that_exist() {
     let modules = [
         ("answers", include_str!("answers.rs")),
+        ("ends", include_str!("ends.rs")),
+        ("limits", include_str!("limits.rs")),
         ("paths", include_str!("paths.rs")),
         ("requests", include_str!("requests.rs")),
+        ("silence", include_str!("silence.rs")),
         ("tunnels", include_str!("tunnels.rs")),
         ("upstreams", include_str!("upstreams.rs")),
     ];

@@ -1,13 +1,12 @@
 //! What passes through an open WebSocket, and how it ends.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use wsgate_tests::client::{Handshake, Target};
-use wsgate_tests::upstream::{Script, Upstream, script, switching};
+use wsgate_tests::upstream::{Script, script, switching};
 use wsgate_tests::{End, Frame, Tunnel, trace};
 
-use super::{Scene, classic_with, proxy_to, start_nginx, start_wsgate};
+use super::Scene;
 
 #[tokio::test]
 async fn every_kind_of_frame_passes_the_same() {
@@ -112,28 +111,6 @@ async fn an_upstream_that_is_lost_is_told_by_wsgate_alone() {
         .await;
     assert_eq!(both.nginx.client, []);
     assert_eq!(both.wsgate.client, [Frame::close(1014, "upstream lost")]);
-}
-
-#[tokio::test]
-async fn a_silent_tunnel_ends_in_nginx_alone() {
-    let _trace = trace::init();
-    let upstream = Upstream::tcp(script::echo()).await;
-    let location = classic_with(upstream.addr(), "proxy_read_timeout 500ms;");
-    let (nginx, target) = start_nginx(&location).await;
-    let mut tunnel = target.tunnel(Handshake::of("/websocket")).await;
-    assert!(matches!(tunnel.end().await, End::Eof));
-    nginx.stop().await;
-
-    let gateway = start_wsgate("/websocket", proxy_to(upstream.addr())).await;
-    let target = gateway.target();
-    let mut tunnel = target.tunnel(Handshake::of("/websocket")).await;
-    let silence = tokio::time::timeout(Duration::from_secs(1), tunnel.next()).await;
-    silence.unwrap_err();
-    tunnel.send(Frame::text("still here")).await;
-    assert_eq!(tunnel.frame().await, Frame::text("still here"));
-    tunnel.close(1000, "").await;
-    gateway.join().await;
-    upstream.join().await;
 }
 
 #[tokio::test]

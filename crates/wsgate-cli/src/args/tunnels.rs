@@ -25,8 +25,9 @@ pub(crate) struct TunnelArgs {
 
     /// Close WebSockets whose client has sent nothing for so long, not even a pong; `off` for never
     ///
-    /// What nginx calls proxy_read_timeout, but with a Close 1001. With --keepalive only a client that
-    /// is gone comes to it.
+    /// With a Close 1001. It is the backstop of --keepalive, whose pongs count, and has to be longer
+    /// than that and --pong-timeout together. Without --keepalive it also closes WebSockets whose
+    /// client only listens, where nginx's proxy_read_timeout counts what it is sent as well.
     #[arg(
         long,
         value_name = "DURATION",

@@ -48,13 +48,19 @@
 //!
 //! | | nginx | HAProxy | Envoy |
 //! |---|---|---|---|
-//! | [`ReadTimeoutLayer`] | `proxy_read_timeout` | `timeout client`, before the upgrade | |
-//! | [`IdleTimeoutLayer`] | | `timeout tunnel` | `stream_idle_timeout`, `idle_timeout` |
+//! | [`ReadTimeoutLayer`] | `proxy_read_timeout`, about | `timeout client`, before the upgrade | |
+//! | [`IdleTimeoutLayer`] | `proxy_read_timeout`, about | `timeout tunnel` | `stream_idle_timeout`, `idle_timeout` |
 //! | [`LifetimeLayer`] | | | `max_stream_duration`, `max_connection_duration` |
 //!
-//! Theirs count bytes, pings and pongs included. None of them sends pings, so each one of their
-//! timeouts needs a heartbeat in the application. `proxy_send_timeout` has no twin here: a client that
-//! takes nothing is found by the [keepalive](crate::keepalive#signs-of-life).
+//! Theirs count bytes, pings and pongs included. On an open WebSocket `proxy_read_timeout` counts those
+//! of either side: a client that is dead never runs into it as long as it is talked to, and one that
+//! only listens stays. Here the first is found by a [`ReadTimeoutLayer`], and the second stays because
+//! of the pongs that a keepalive inside of that asks for.
+//!
+//! None of them sends pings, so each one of their timeouts needs a heartbeat in the application. A
+//! client that takes nothing, which nginx ends after `send_timeout`, is found by the
+//! [keepalive](crate::keepalive#signs-of-life), as is an upstream that takes nothing
+//! (`proxy_send_timeout`) by the keepalive on its side.
 //!
 //! # Example
 //!
