@@ -14,6 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(super) struct Clock {
     /// Made for the first deadline.
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the timer had rung and the handler was there, but there was nothing to set it for.
+    heard: Option<Instant>,
 }
 
 /// For how long the timer may have rung unheard before that is strange. Handlers do wait for other
@@ -24,7 +26,10 @@ const UNHEARD: Duration = Duration::from_secs(60);
 
 impl Clock {
     pub(super) const fn new() -> Self {
-        Self { timer: None }
+        Self {
+            timer: None,
+            heard: None,
+        }
     }
 
     /// Pending: the task will be woken at `next`, or before. Ready: it has rung, perhaps for an
@@ -39,11 +44,17 @@ impl Clock {
         timer.as_mut().poll(cx)
     }
 
-    /// Takes note of a timer that has rung for nothing that could be done now.
-    pub(super) fn hear(&mut self, cx: &mut Context<'_>) {
+    /// Takes note that the handler is there, should the timer have rung.
+    pub(super) fn hear(&mut self) {
         if self.timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
-            let _ = self.poll(cx, Instant::now() + UNHEARD);
+            self.heard = Some(Instant::now());
         }
+    }
+
+    /// Whether the timer will ring at `next`, or before.
+    pub(super) fn is_set_for(&self, next: Instant) -> bool {
+        let timer = self.timer.as_ref();
+        timer.is_some_and(|timer| !timer.is_elapsed() && timer.deadline() <= next)
     }
 
     /// Whether the timer rang long ago and nobody has come. `first` is the deadline for which none
@@ -54,6 +65,7 @@ impl Clock {
             Some(_) => None,
             None => first,
         };
-        rung.is_some_and(|rung| rung + UNHEARD < Instant::now())
+        let last = rung.map(|rung| self.heard.map_or(rung, |heard| heard.max(rung)));
+        last.is_some_and(|last| last + UNHEARD < Instant::now())
     }
 }

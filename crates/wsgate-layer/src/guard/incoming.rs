@@ -228,15 +228,23 @@ impl Incoming {
                 return;
             }
             match &event {
-                Event::FrameBegin { header, start, .. } => {
+                Event::FrameBegin {
+                    header,
+                    start,
+                    payload,
+                } => {
                     if let Some(ending) = policy.on_frame(header) {
                         scan.refused = Some((*start, ending));
                         return;
                     }
                     closed |= header.opcode == OpCode::Close;
                     self.begun = true;
-                    self.candidate =
-                        expects_pong && header.opcode == OpCode::Pong && header.len == 8;
+                    // A length that takes more bytes than it needs is as good a length, but then there is
+                    // no room in `Held`.
+                    self.candidate = expects_pong
+                        && header.opcode == OpCode::Pong
+                        && header.len == 8
+                        && payload - start == header.size() as u64;
                 }
                 Event::Control {
                     opcode: OpCode::Pong,
@@ -251,7 +259,6 @@ impl Incoming {
                 Event::FrameEnd { end, .. } => {
                     self.boundary = *end;
                     self.begun = false;
-                    self.candidate = false;
                     if let Some(start) = ours.take() {
                         scan.cuts.push((start, *end));
                     }
@@ -281,7 +288,7 @@ impl Incoming {
         policy.inspects_frames() || (policy.expects_pong() && maybe_pong)
     }
 
-    /// Reads on without passing anything, until the peer's Close or its end.
+    /// Reads on without passing anything, until the peer's end.
     fn poll_discard<R: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -290,9 +297,6 @@ impl Incoming {
     ) -> Poll<io::Result<Came>> {
         let start = buf.filled().len();
         for _ in 0..DISCARD_ROUNDS {
-            if self.tracker.is_closed() {
-                return Poll::Ready(Ok(Came::Eof));
-            }
             ready!(Pin::new(&mut *io).poll_read(cx, buf))?;
             let read = &buf.filled()[start..];
             if read.is_empty() {

@@ -8,6 +8,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::coop,
     time::Instant,
 };
 use wsgate_frame::Event;
@@ -19,19 +20,45 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     P: Policy,
 {
-    /// Sends what is due, as far as the handler leaves the write half to us.
-    fn tend(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    /// Sends what is due, as far as the handler leaves the write half to us. Whether the policy was
+    /// told of something.
+    fn tend(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut told = false;
         let Some(io) = &mut self.io else {
-            return Ok(());
+            return Ok(told);
         };
         while let Poll::Ready(sent) = self.outgoing.poll_tend(cx, io) {
             match sent? {
-                Some(Sent::Ping) => self.policy.on_ping_sent(Instant::now()),
+                Some(Sent::Ping) => {
+                    self.policy.on_ping_sent(Instant::now());
+                    told = true;
+                }
                 Some(Sent::Close) => {}
                 None => break,
             }
         }
-        Ok(())
+        Ok(told)
+    }
+
+    /// Does and sends what is due, and has the task woken when more will be. `reads` says whether the
+    /// peer could have been read from just now.
+    fn drive(&mut self, cx: &mut Context<'_>, reads: bool) -> io::Result<()> {
+        // What the peer takes counts before the clock, as what it sends. An error comes again.
+        let _ = self.tend(cx);
+        loop {
+            self.poll_clock(cx, reads);
+            match self.tend(cx) {
+                // With the ping on its way there may be another deadline.
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                // Our Close could not be sent.
+                Err(_) if self.phase.is_closing() => {
+                    self.finish();
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// What of ours goes before the handler's next bytes.
@@ -67,18 +94,33 @@ where
         } else if self.outgoing.unblock() {
             self.policy.on_unblocked(Instant::now());
         }
+        if polled.is_ready() {
+            self.tell_reader();
+        }
         polled.map(Ok)
+    }
+
+    /// Whether what the handler writes goes nowhere.
+    const fn discards(&self) -> bool {
+        self.outgoing.discards() || self.io.is_none()
     }
 
     /// Time goes on for this layer and those below although the handler cannot take more: it reads
     /// into no room at all, or a limit of ours holds the peer back.
     fn tick(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.poll_clock(cx, self.ended);
-        self.hear_clock(cx);
-        self.tend(cx)?;
-        if let Some(io) = &mut self.io {
-            // What it says is not about bytes, and comes again with the next real read.
-            let _ = Pin::new(io).poll_read(cx, &mut ReadBuf::new(&mut []));
+        match self.drive(cx, self.ended) {
+            // Else there may be bytes to read first.
+            Err(error) if self.ended => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let Some(io) = &mut self.io else {
+            return Ok(());
+        };
+        match Pin::new(io).poll_read(cx, &mut ReadBuf::new(&mut [])) {
+            // It need not come again with the next real read: a socket tells its error once.
+            Poll::Ready(Err(error)) if self.phase.is_open() => return Err(error),
+            // Without room there is nothing to learn of bytes or of their end.
+            Poll::Ready(_) | Poll::Pending => {}
         }
         Ok(())
     }
@@ -102,6 +144,7 @@ where
             }
             Poll::Ready(Ok(Came::Refused(ending))) => {
                 self.end(ending);
+                let _ = self.tend(cx);
                 Poll::Ready(Ok((buf.filled().len() > start).then_some(())))
             }
             // The peer has ended without an answer to our Close.
@@ -115,14 +158,7 @@ where
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                // What the peer takes counts before the clock, as what it sends. An error comes again.
-                let _ = self.tend(cx);
-                self.poll_clock(cx, true);
-                match self.tend(cx) {
-                    // Our Close could not be sent.
-                    Err(_) if self.phase.is_closing() => self.finish(),
-                    tended => tended?,
-                }
+                self.drive(cx, true)?;
                 let over = self.phase.is_closing() && self.is_closed();
                 match self.phase.reads() && !over {
                     true => Poll::Pending,
@@ -164,8 +200,7 @@ where
                 }
                 Phase::Closing(_) => {
                     if me.is_closed() {
-                        me.tunnel.set_over();
-                        me.phase = Phase::Over;
+                        me.finish();
                         continue;
                     }
                 }
@@ -195,8 +230,8 @@ where
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
-        if me.outgoing.discards() {
-            return Poll::Ready(Ok(buf.len()));
+        if me.discards() {
+            return poll_discard(cx, buf.len());
         }
         me.warn_if_unread();
         me.poll_for_handler(cx, buf.len(), |me, cx| {
@@ -215,12 +250,15 @@ where
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let me = &mut *self;
-        if !me.outgoing.takes_vectored() || me.outgoing.discards() {
+        let all = bufs.iter().map(|b| b.len()).sum();
+        if me.discards() {
+            return poll_discard(cx, all);
+        }
+        if !me.outgoing.takes_vectored() {
             let first = bufs.iter().find(|b| !b.is_empty());
             return self.poll_write(cx, first.map_or(&[], |b| b));
         }
         me.warn_if_unread();
-        let all = bufs.iter().map(|b| b.len()).sum();
         me.poll_for_handler(cx, all, |me, cx| {
             let Some(io) = &mut me.io else {
                 return Poll::Ready(Ok(all));
@@ -250,4 +288,12 @@ where
                 None => Poll::Ready(Ok(())),
             })
     }
+}
+
+/// Takes what goes nowhere. Nothing holds back a handler that sends as fast as it can, and with no
+/// pause of it the runtime would never come to see the peer's answer: it leaves off now and then, as
+/// with a socket that always has room.
+fn poll_discard(cx: &mut Context<'_>, len: usize) -> Poll<io::Result<usize>> {
+    ready!(coop::poll_proceed(cx)).made_progress();
+    Poll::Ready(Ok(len))
 }

@@ -1,4 +1,8 @@
-use std::{fmt, sync::Once, task::Context};
+use std::{
+    fmt,
+    sync::Once,
+    task::{Context, Waker},
+};
 
 use tokio::time::Instant;
 use wsgate_frame::{ControlFrame, Role};
@@ -28,6 +32,8 @@ pub(crate) struct Guarded<S, P: Policy> {
     /// that does not read then is no reason to wait.
     pub(super) ended: bool,
     clock: Clock,
+    /// The task that waits to read, and for the clock.
+    reader: Option<Waker>,
     /// Who is at the other end of `io`.
     peer: Role,
     pub(super) tunnel: Tunnel,
@@ -46,6 +52,7 @@ impl<S, P: Policy> Guarded<S, P> {
             phase: Phase::Open,
             ended: false,
             clock: Clock::new(),
+            reader: None,
             peer,
             tunnel: upgrade.tunnel.clone(),
         }
@@ -129,7 +136,7 @@ impl<S, P: Policy> Guarded<S, P> {
         }
     }
 
-    /// Whether both sides have got the other's Close, so that the stream can end.
+    /// Whether both sides have sent a Close, so that the stream can end.
     pub(super) const fn is_closed(&self) -> bool {
         self.incoming.tracker().is_closed()
             && self.outgoing.is_closed()
@@ -169,30 +176,28 @@ impl<S, P: Policy> Guarded<S, P> {
     /// Does what is due, and has the task woken when more will be. `reads` says whether the peer
     /// could have been read from just now.
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>, reads: bool) {
+        self.reader = (reads || P::COUNTS_UNREAD).then(|| cx.waker().clone());
         loop {
             let signalled = self.phase.is_open() && self.policy.poll_signal(cx).is_ready();
             let due = self.due(reads);
             let pause = self.policy.pauses_until().filter(|_| self.pauses());
-            let Some(next) = earlier(due, pause) else {
+            let next = earlier(due, pause);
+            let rung = next.filter(|next| self.clock.poll(cx, *next).is_ready());
+            let Some(next) = rung else {
                 match signalled {
                     true => continue,
-                    false => return,
+                    false => break,
                 }
             };
-            if self.clock.poll(cx, next).is_pending() {
-                match signalled {
-                    true => continue,
-                    false => return,
-                }
-            }
             let now = Instant::now();
             if due.is_some_and(|due| due <= now) {
                 self.on_due(now);
             } else if next <= now {
                 // A pause is over: the caller reads again.
-                return;
+                break;
             }
         }
+        self.clock.hear();
     }
 
     /// The same where the task goes on anyway: a stream that always has something to read never
@@ -204,6 +209,26 @@ impl<S, P: Policy> Guarded<S, P> {
         if self.due(true).is_some_and(|due| due <= now) {
             self.on_due(now);
         }
+        self.clock.hear();
+    }
+
+    /// The handler wrote: wakes the task that waits to read if that, or a frame of ours that went out
+    /// before it, brought about what that task cannot know.
+    pub(super) fn tell_reader(&mut self) {
+        let Some(reader) = &self.reader else {
+            return;
+        };
+        let news = match &self.phase {
+            Phase::Open => self
+                .due(true)
+                .is_some_and(|due| !self.clock.is_set_for(due)),
+            Phase::Closing(_) => self.is_closed(),
+            Phase::Telling(_) | Phase::Over => false,
+        };
+        if news {
+            reader.wake_by_ref();
+            self.reader = None;
+        }
     }
 
     /// Whether nothing is to be read now.
@@ -212,19 +237,16 @@ impl<S, P: Policy> Guarded<S, P> {
         self.phase.is_open() && until.is_some_and(|until| until > Instant::now())
     }
 
-    /// The handler is there, and has a reason not to read.
-    pub(super) fn hear_clock(&mut self, cx: &mut Context<'_>) {
-        self.clock.hear(cx);
+    /// Whether the handler does not read although it could: then the timer has rung long ago, or was
+    /// never made.
+    pub(super) fn is_unread(&self) -> bool {
+        !self.ended && self.clock.is_unheard(self.policy.deadline())
     }
 
-    /// A handler that does not read takes all chances from us: then the timer has rung long ago, or
-    /// was never made.
+    /// A handler that does not read takes all chances from us.
     pub(super) fn warn_if_unread(&self) {
         static WARNED: Once = Once::new();
-        if WARNED.is_completed() || self.ended {
-            return;
-        }
-        if self.clock.is_unheard(self.policy.deadline()) {
+        if !WARNED.is_completed() && self.is_unread() {
             WARNED.call_once(|| {
                 tracing::warn!(
                     layer = std::any::type_name::<P>(),

@@ -1,22 +1,40 @@
 //! A peer under the test's control, for everything that stands in a stream.
 
+mod ending;
+mod frames;
+mod handler;
+mod injecting;
+mod passing;
+mod pausing;
+mod planned;
+mod pongs;
+mod refusing;
+mod tasks;
+mod time;
+mod traffic;
+
 use std::{
     collections::VecDeque,
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
 
 use crate::{handshake::Kind, map_upgrade::Upgrade, tunnel::Tunnel};
 
 /// A stream and the peer at its other end. The peer takes everything at once until it is told
 /// otherwise, and says nothing.
 pub(crate) fn scripted() -> (Scripted, Peer) {
-    let wire = Arc::new(Mutex::new(Wire::default()));
-    (Scripted(Arc::clone(&wire)), Peer(wire))
+    let wire = Wire::default();
+    let news = Arc::clone(&wire.news);
+    let wire = Arc::new(Mutex::new(wire));
+    (Scripted(Arc::clone(&wire)), Peer(wire, news))
 }
 
 /// A WebSocket over HTTP/1.1 of which nobody knows anything.
@@ -25,7 +43,7 @@ pub(crate) fn upgrade() -> Upgrade {
 }
 
 /// The test's end.
-pub(crate) struct Peer(Arc<Mutex<Wire>>);
+pub(crate) struct Peer(Arc<Mutex<Wire>>, Arc<Notify>);
 
 /// The end that is given to what is tested.
 pub(crate) struct Scripted(Arc<Mutex<Wire>>);
@@ -47,8 +65,12 @@ pub(crate) struct Wire {
     writer: Option<Waker>,
     /// Another task has taken the place of one that waited.
     stolen: bool,
+    /// Whether writes fail while reads go on.
+    deaf: bool,
     shut: bool,
     dropped: bool,
+    /// Told of all that is flushed, shut down or dropped.
+    news: Arc<Notify>,
 }
 
 #[derive(Clone, Copy)]
@@ -60,8 +82,11 @@ enum Ended {
 // ===== impl Peer =====
 
 impl Peer {
-    /// Sends bytes that come with one read.
+    /// Sends bytes that come with one read. None at all would be the end, so they are not sent.
     pub(crate) fn sends(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         let mut wire = self.wire();
         wire.sent.push_back(bytes.to_vec());
         wake(&mut wire.reader);
@@ -80,6 +105,13 @@ impl Peer {
     /// Breaks the connection.
     pub(crate) fn breaks(&self) {
         self.end(Ended::Broken);
+    }
+
+    /// Fails all writes, but can still be read from.
+    pub(crate) fn breaks_writes(&self) {
+        let mut wire = self.wire();
+        wire.deaf = true;
+        wake(&mut wire.writer);
     }
 
     /// Takes so many bytes more, and then no more.
@@ -110,6 +142,28 @@ impl Peer {
         std::mem::take(&mut wire.got)
     }
 
+    /// How many reads' worth has yet to be read.
+    pub(crate) fn unread(&self) -> usize {
+        self.wire().sent.len()
+    }
+
+    /// How much has come.
+    pub(crate) fn len(&self) -> usize {
+        self.wire().got.len()
+    }
+
+    /// What has come and was flushed, taken out.
+    pub(crate) fn got_flushed(&self) -> Vec<u8> {
+        let mut wire = self.wire();
+        let flushed = std::mem::take(&mut wire.flushed);
+        wire.got.drain(..flushed).collect()
+    }
+
+    /// Waits until something is flushed, shut down or dropped.
+    pub(crate) async fn news(&self) {
+        self.1.notified().await;
+    }
+
     /// Whether everything that has come was flushed.
     pub(crate) fn is_flushed(&self) -> bool {
         let wire = self.wire();
@@ -136,6 +190,7 @@ impl Peer {
         let mut wire = self.wire();
         wire.end = Some(end);
         wake(&mut wire.reader);
+        wake(&mut wire.writer);
     }
 
     fn wire(&self) -> MutexGuard<'_, Wire> {
@@ -200,7 +255,7 @@ impl AsyncWrite for Scripted {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut wire = self.0.lock().unwrap();
-        if matches!(wire.end, Some(Ended::Broken)) {
+        if wire.deaf || matches!(wire.end, Some(Ended::Broken)) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let n = buf.len().min(wire.room.unwrap_or(usize::MAX));
@@ -213,6 +268,19 @@ impl AsyncWrite for Scripted {
         Poll::Ready(Ok(n))
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+        self.poll_write(cx, &all)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut wire = self.0.lock().unwrap();
         if wire.holds_flush {
@@ -220,6 +288,7 @@ impl AsyncWrite for Scripted {
         }
         wire.arrive(cx);
         wire.flushed = wire.got.len();
+        wire.news.notify_one();
         Poll::Ready(Ok(()))
     }
 
@@ -230,12 +299,15 @@ impl AsyncWrite for Scripted {
         }
         wire.arrive(cx);
         wire.shut = true;
+        wire.news.notify_one();
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        self.0.lock().unwrap().dropped = true;
+        let mut wire = self.0.lock().unwrap();
+        wire.dropped = true;
+        wire.news.notify_one();
     }
 }
