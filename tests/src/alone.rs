@@ -1,14 +1,14 @@
-//! A test that needs a process to itself, since it measures one.
+//! A test that needs a process to itself, since it measures one, or wants to hear what is said once.
 
 use std::env;
 use std::fs;
+use std::time::Duration;
 
 use tokio::process::Command;
-
-use crate::io::within;
+use tokio::time::timeout;
 
 /// Whether this process runs the calling test and no other. If not, starts one that does, and waits
-/// until it has passed: the caller is done then.
+/// until it has passed: the caller is done then. What it printed is printed here again.
 ///
 /// `test` is its whole name, as the test program lists it.
 ///
@@ -31,15 +31,20 @@ pub async fn alone_with(test: &str, variables: &[(&str, &str)]) -> bool {
     let program = env::current_exe().expect("a running program has a file");
     let mut command = Command::new(program);
     command
-        .args(["--exact", test])
+        .args(["--exact", test, "--show-output"])
         .env(ALONE, "1")
         .envs(variables.iter().copied())
         .kill_on_drop(true);
-    let output = within(test, command.output()).await;
+    let output = timeout(PATIENCE, command.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{test} goes on for {PATIENCE:?}"));
     let output = output.expect("a test program starts");
     let printed = String::from_utf8_lossy(&output.stdout);
     let passed = output.status.success() && printed.contains("1 passed");
     assert!(passed, "{test}, alone:\n{printed}");
+    #[expect(clippy::print_stdout, reason = "a test program keeps it for who asks")]
+    {
+        print!("{printed}");
+    }
     false
 }
 
@@ -60,5 +65,8 @@ fn status(name: &str) -> u64 {
     let kibibytes: u64 = value.expect("a size").parse().expect("a number");
     kibibytes * 1024
 }
+
+/// What the test waits for has limits of its own.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const ALONE: &str = "WSGATE_TEST_ALONE";

@@ -29,15 +29,25 @@ impl Gateway {
 
     /// Serves any app.
     pub async fn serving(app: Router) -> Self {
+        Self::adjusted(app, |server| server).await
+    }
+
+    /// Serves any app with further settings of the server.
+    pub async fn adjusted(app: Router, adjust: impl FnOnce(Server) -> Server) -> Self {
         let ca = TestCa::new();
         let leaf = ca.leaf(&["localhost"]);
         let tls = Tls::pem(Pem::bytes(leaf.cert_pem), Pem::bytes(leaf.key_pem));
-        Self::with_tls(app, ca, tls).await
+        let server = Server::bind(([127, 0, 0, 1], 0)).tls(tls);
+        Self::start(adjust(server), app, ca).await
     }
 
     /// Serves any app with certificates of one's own, signed by `ca`.
     pub async fn with_tls(app: Router, ca: TestCa, tls: Tls) -> Self {
         let server = Server::bind(([127, 0, 0, 1], 0)).tls(tls);
+        Self::start(server, app, ca).await
+    }
+
+    async fn start(server: Server, app: Router, ca: TestCa) -> Self {
         let running = server.start(app).await.expect("the gateway starts");
         Self { ca, running }
     }

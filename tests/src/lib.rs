@@ -76,3 +76,7 @@ pub use tunnel::{End, Role, Tunnel};
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/nginx.md")]
 mod from_nginx {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/layers.md")]
+mod layers {}

@@ -48,6 +48,12 @@ pub enum Step {
     Close(u16, String),
 }
 
+/// A client at its steps.
+#[derive(Debug)]
+pub struct RunningClient {
+    program: Program,
+}
+
 /// An echo server, until it is joined.
 #[derive(Debug)]
 pub struct PeerServer {
@@ -188,12 +194,46 @@ impl PeerClient {
     ///
     /// When it crashes, or takes too long.
     pub async fn run(self) -> Vec<Event> {
+        self.start().join().await
+    }
+
+    /// Begins to play the steps.
+    pub fn start(self) -> RunningClient {
         let script = match self.peer {
             Peer::Node => "client.mjs",
             Peer::Python => "client.py",
         };
         let options = serde_json::to_string(&self).expect("steps that can be said in JSON");
-        rest(Program::start(&mut self.peer.command(script, &options))).await
+        RunningClient {
+            program: Program::start(&mut self.peer.command(script, &options)),
+        }
+    }
+}
+
+// ===== impl RunningClient =====
+
+impl RunningClient {
+    /// The next thing it sees.
+    ///
+    /// # Panics
+    ///
+    /// When it sees nothing more.
+    pub async fn event(&mut self) -> Event {
+        Event::parse(&self.program.line().await)
+    }
+
+    /// Stops it where it is; it is killed when dropped.
+    pub async fn freeze(&self) {
+        self.program.freeze().await;
+    }
+
+    /// Waits for the end and returns what it saw that [`RunningClient::event`] has not returned.
+    ///
+    /// # Panics
+    ///
+    /// When it crashes, or takes too long.
+    pub async fn join(self) -> Vec<Event> {
+        rest(self.program).await
     }
 }
 
@@ -212,6 +252,11 @@ impl PeerServer {
     /// When it sees nothing more.
     pub async fn event(&mut self) -> Event {
         Event::parse(&self.program.line().await)
+    }
+
+    /// Stops it where it is; it is killed when dropped.
+    pub async fn freeze(&self) {
+        self.program.freeze().await;
     }
 
     /// Ends it and returns what it saw that [`PeerServer::event`] has not returned.

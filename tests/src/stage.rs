@@ -1,10 +1,11 @@
 //! The gateway before an upstream whose end of every tunnel the test holds, as it holds the client's.
 
+use axum::Router;
 use tokio::sync::mpsc;
 use wsgate::WebSocketProxy;
 
-use crate::client::{H2, Handshake, Opened};
-use crate::gateway::Gateway;
+use crate::client::{H2, Handshake, Opened, Refused};
+use crate::gateway::{self, Gateway};
 use crate::io::within;
 use crate::upstream::script::{self, Accept};
 use crate::upstream::{Seen, Upstream};
@@ -59,13 +60,22 @@ impl Stage {
 
     /// With an upstream that accepts in this way.
     pub async fn accepting(http: Http, accept: Accept) -> Self {
+        Self::serving(http, accept, gateway::app).await
+    }
+
+    /// The same with an app of one's own round the proxy.
+    pub async fn serving(
+        http: Http,
+        accept: Accept,
+        app: impl FnOnce(WebSocketProxy) -> Router,
+    ) -> Self {
         let (script, handed_over) = script::handing_over(accept);
         let upstream = Upstream::tcp(script).await;
         let endpoint = format!("http://{}", upstream.addr());
         // The log of a test that plays over both says where it failed.
         tracing::info!("the client speaks HTTP {http:?}");
         let proxy = WebSocketProxy::to(&endpoint).expect("an endpoint");
-        let gateway = Gateway::proxying(proxy).await;
+        let gateway = Gateway::serving(app(proxy)).await;
         let h2 = match http {
             Http::One => None,
             Http::Two => Some(gateway.target().h2().await),
@@ -84,10 +94,7 @@ impl Stage {
     ///
     /// When that fails.
     pub async fn open(&mut self, handshake: Handshake) -> Ends {
-        let opened = match &mut self.h2 {
-            None => self.gateway.target().open(handshake).await,
-            Some(h2) => h2.open(handshake).await,
-        };
+        let opened = self.knock(handshake).await;
         let Opened { response, tunnel } =
             opened.unwrap_or_else(|refused| panic!("the handshake was refused: {refused:?}"));
         let upstream = within("the upstream's end", self.handed_over.recv()).await;
@@ -95,6 +102,18 @@ impl Stage {
             response,
             client: tunnel,
             upstream: upstream.expect("the upstream's script keeps a sender"),
+        }
+    }
+
+    /// Sends a handshake, and leaves the upstream's end where it is.
+    ///
+    /// # Errors
+    ///
+    /// The answer, when it does not open a tunnel.
+    pub async fn knock(&mut self, handshake: Handshake) -> Result<Opened, Refused> {
+        match &mut self.h2 {
+            None => self.gateway.target().open(handshake).await,
+            Some(h2) => h2.open(handshake).await,
         }
     }
 

@@ -91,7 +91,12 @@ impl Tunnel {
         }
     }
 
-    async fn try_send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends bytes as they are to a peer that may be gone.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says.
+    pub async fn try_send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         within("sending", async {
             self.io.write_all(bytes).await?;
             self.io.flush().await

@@ -90,7 +90,7 @@ impl ProxyError {
         }
     }
 
-    /// The one place where an error becomes an answer.
+    /// The one place where an error becomes an answer. Observers find the reason in its extensions.
     pub(crate) fn to_response(&self, version: Version) -> Response<Body> {
         if let Self::Refusal(refusal) = self {
             return refusal.to_response(version);
@@ -99,6 +99,18 @@ impl ProxyError {
         *res.status_mut() = self.status();
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         res.headers_mut().insert(CONTENT_TYPE, text);
+        match self {
+            Self::Origin(error) => {
+                res.extensions_mut().insert(error.clone());
+            }
+            Self::Upstream {
+                failure: UpstreamFailure::Answer(error),
+                ..
+            } => {
+                res.extensions_mut().insert(error.clone());
+            }
+            _ => {}
+        }
         res
     }
 
@@ -158,5 +170,30 @@ impl UpstreamFailure {
             true => Self::NotHttp(error),
             false => Self::BrokeOff(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use wsgate_layer::{OriginPolicy, client::TrustedProxies};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_carries_its_reason() {
+        let request = Request::builder().header("origin", "https://evil.example");
+        let request = request.body(()).unwrap();
+        let policy = OriginPolicy::same_origin();
+        let error = policy.check(&request, &TrustedProxies::none()).unwrap_err();
+        let res = ProxyError::Origin(error.clone()).to_response(Version::HTTP_11);
+        assert_eq!(res.extensions().get(), Some(&error));
+
+        let error = ProxyError::Upstream {
+            endpoint: "http://127.0.0.1:1".parse().unwrap(),
+            failure: UpstreamFailure::Answer(AnswerError::Accept),
+        };
+        let res = error.to_response(Version::HTTP_11);
+        assert_eq!(res.extensions().get(), Some(&AnswerError::Accept));
     }
 }
