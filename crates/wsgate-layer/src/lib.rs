@@ -58,6 +58,7 @@ pub mod map_upgrade;
 pub mod observe;
 pub mod origin;
 mod settings;
+pub mod stack;
 pub mod timeout;
 pub mod tunnel;
 pub mod upgrade;
@@ -72,3 +73,6 @@ pub use self::{
     origin::{OriginLayer, OriginPolicy},
     timeout::{IdleTimeoutLayer, LifetimeLayer, ReadTimeoutLayer},
 };
+
+// What the layers take and tell in the words of the protocol.
+pub use wsgate_frame::{Close, CloseCode, Counts, Role};

@@ -19,18 +19,18 @@ use self::support::{
 #[test]
 fn an_idle_websocket_stays_small() {
     log();
-    check::<Keepalive>("keepalive", 632);
-    check::<ReadTimeout>("read timeout", 608);
-    check::<IdleTimeout>("idle timeout", 632);
-    check::<Lifetime>("lifetime", 592);
-    check::<Limit>("limit", 638);
-    check::<LimitAll>("limit, everything", 801);
+    check::<Keepalive>("keepalive", 752);
+    check::<ReadTimeout>("read timeout", 728);
+    check::<IdleTimeout>("idle timeout", 752);
+    check::<Lifetime>("lifetime", 712);
+    check::<Limit>("limit", 758);
+    check::<LimitAll>("limit, everything", 921);
     check::<Origin>("origin", 0);
-    check::<Drained>("drain", 576);
-    check::<Observe>("observe", 995);
-    check::<ObserveLog>("observe, log", 1798);
-    check::<Recommended>("the stack", 2190);
-    check::<RecommendedLog>("the stack, log", 3641);
+    check::<Drained>("drain", 696);
+    check::<Observe>("observe", 1099);
+    check::<ObserveLog>("observe, log", 1902);
+    check::<Recommended>("the stack", 1142);
+    check::<RecommendedLog>("the stack, log", 2113);
 }
 
 /// Compares what a WebSocket with these layers holds above one without. It may become somewhat more.

@@ -11,12 +11,8 @@ use http::{
 };
 use pin_project_lite::pin_project;
 
-use super::{DrainIo, shared::Live};
-use crate::{
-    map_upgrade::Upgrade,
-    tunnel::{Cause, Tunnel},
-    upgrade::{Intercepted, UpgradedIo, intercept},
-};
+use super::{policy::DrainPolicy, shared::Live};
+use crate::{stack::Seat, tunnel::Cause};
 
 pin_project! {
     /// The future of [`Drainable`](super::Drainable).
@@ -42,8 +38,7 @@ pin_project! {
 /// A handshake that is with the inner service.
 pub(super) struct Handshake {
     /// `None`, if there is no stream to stand in. Then it is counted until the answer.
-    intercepted: Option<Intercepted<DrainIo<UpgradedIo>>>,
-    tunnel: Tunnel,
+    seat: Option<Seat>,
     live: Live,
 }
 
@@ -103,22 +98,16 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 impl Handshake {
     pub(super) fn begin<B>(req: &mut Request<B>, live: Live) -> Self {
         Self {
-            tunnel: Tunnel::of(req.extensions_mut()),
-            intercepted: intercept(req),
+            seat: Seat::take(req),
             live,
         }
     }
 
     /// Lets it be counted as long as the WebSocket lives, if the answer opens one.
     fn complete<B>(self, res: &Response<B>) {
-        let Self {
-            intercepted,
-            tunnel,
-            live,
-        } = self;
-        if let Some(intercepted) = intercepted {
-            let upgrade = Upgrade::new(tunnel, intercepted.kind());
-            intercepted.complete(res, move |io| DrainIo::new(io, live, &upgrade));
+        let Self { seat, live } = self;
+        if let Some(seat) = seat {
+            seat.complete(res, |seat| seat.fill(move |_| DrainPolicy::new(live)));
         }
     }
 }

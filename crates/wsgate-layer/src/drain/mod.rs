@@ -68,7 +68,6 @@
 
 mod draining;
 mod future;
-mod io;
 mod layer;
 mod plan;
 mod policy;
@@ -85,7 +84,6 @@ use wsgate_frame::CloseCode;
 pub use self::{
     draining::{Drained, Draining, Progress},
     future::ResponseFuture,
-    io::DrainIo,
     layer::DrainLayer,
     service::Drainable,
 };

@@ -62,7 +62,9 @@ impl DrainPolicy {
 
 impl Policy for DrainPolicy {
     // A drain does not wait for a handler that is busy.
-    const COUNTS_UNREAD: bool = true;
+    fn counts_unread(&self) -> bool {
+        true
+    }
 
     fn deadline(&self) -> Option<Instant> {
         self.moment

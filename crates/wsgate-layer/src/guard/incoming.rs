@@ -174,7 +174,11 @@ impl Incoming {
             kept = (self.boundary - base) as usize;
             self.held.hold(&chunk[kept..]);
         }
-        (without(&mut chunk[..kept], base, &scan.cuts), None)
+        let kept = without(&mut chunk[..kept], base, &scan.cuts);
+        if kept > 0 {
+            policy.on_passed();
+        }
+        (kept, None)
     }
 
     /// Reads what the held frame lacks, but no more. `None` if that is not the last word on it.
@@ -208,6 +212,7 @@ impl Incoming {
             self.held.clear();
         } else if !self.must_hold(self.held.bytes(), base, policy) {
             self.held.release();
+            policy.on_passed();
         }
         Poll::Ready(Ok(None))
     }

@@ -85,8 +85,17 @@ where
         if self.io.is_none() {
             return Poll::Ready(Ok(nothing));
         }
-        let polled = match self.poll_own(cx)? {
-            Poll::Ready(()) => run(self, cx)?,
+        let polled = match self.poll_own(cx) {
+            Poll::Ready(Ok(())) => run(self, cx),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        let polled = match polled {
+            Poll::Ready(Ok(done)) => Poll::Ready(done),
+            Poll::Ready(Err(error)) => {
+                self.policy.on_end(Some(&error));
+                return Poll::Ready(Err(error));
+            }
             Poll::Pending => Poll::Pending,
         };
         if polled.is_pending() {
@@ -118,7 +127,10 @@ where
         };
         match Pin::new(io).poll_read(cx, &mut ReadBuf::new(&mut [])) {
             // It need not come again with the next real read: a socket tells its error once.
-            Poll::Ready(Err(error)) if self.phase.is_open() => return Err(error),
+            Poll::Ready(Err(error)) if self.phase.is_open() => {
+                self.policy.on_end(Some(&error));
+                return Err(error);
+            }
             // Without room there is nothing to learn of bytes or of their end.
             Poll::Ready(_) | Poll::Pending => {}
         }
@@ -154,9 +166,13 @@ where
             }
             Poll::Ready(Ok(Came::Eof)) => {
                 self.ended = true;
+                self.policy.on_end(None);
                 Poll::Ready(Ok(Some(())))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Err(error)) => {
+                self.policy.on_end(Some(&error));
+                Poll::Ready(Err(error))
+            }
             Poll::Pending => {
                 self.drive(cx, true)?;
                 let over = self.phase.is_closing() && self.is_closed();
@@ -284,7 +300,10 @@ where
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut()
             .poll_for_handler(cx, (), |me, cx| match &mut me.io {
-                Some(io) => me.outgoing.poll_shutdown(cx, io),
+                Some(io) => {
+                    me.policy.on_shutdown();
+                    me.outgoing.poll_shutdown(cx, io)
+                }
                 None => Poll::Ready(Ok(())),
             })
     }

@@ -35,6 +35,7 @@ mod incoming;
 mod io;
 mod outgoing;
 mod phase;
+mod policies;
 mod policy;
 mod stream;
 
@@ -44,6 +45,7 @@ pub(crate) mod tests;
 use std::time::Duration;
 
 pub(crate) use self::{
+    policies::Policies,
     policy::{Action, Ending, PeerEnds, Place, Policy},
     stream::Guarded,
 };

@@ -14,8 +14,8 @@ pub(super) struct Outgoing {
     /// Follows the handler's bytes that the peer has taken. Frames of ours do not move it: they stand
     /// at boundaries only.
     tracker: Tracker,
-    /// Frames of ours that wait for a boundary.
-    ping: Option<[u8; 8]>,
+    /// Frames of ours that wait for a boundary. Pings go in the order in which they came.
+    pings: Vec<[u8; 8]>,
     close: Option<(CloseCode, &'static str)>,
     /// The frame of ours of which the peer has yet to take the rest.
     own: Option<Box<Own>>,
@@ -58,7 +58,7 @@ impl Outgoing {
         Self {
             // Transparent: what an extension means is between the two ends.
             tracker: Tracker::new(own).allow_rsv(Rsv::ALL),
-            ping: None,
+            pings: Vec::new(),
             close: None,
             own: None,
             max_write,
@@ -102,13 +102,13 @@ impl Outgoing {
 
     /// Sends a ping at the next boundary.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
-        self.ping = Some(payload);
+        self.pings.push(payload);
         self.note_if_lost();
     }
 
     /// Sends a Close at the next boundary, and nothing after it.
     pub(super) fn close(&mut self, code: CloseCode, reason: &'static str) {
-        self.ping = None;
+        self.pings = Vec::new();
         self.close = Some((code, reason));
         self.note_if_lost();
     }
@@ -238,7 +238,7 @@ impl Outgoing {
 
     /// Whether a frame of ours waits, or stands half-written.
     const fn is_due(&self) -> bool {
-        (self.ping.is_some() || self.close.is_some()) && !self.is_closed() || self.own.is_some()
+        (!self.pings.is_empty() || self.close.is_some()) && !self.is_closed() || self.own.is_some()
     }
 
     fn next_own(&mut self) -> Option<Box<Own>> {
@@ -247,11 +247,11 @@ impl Outgoing {
         }
         // Nobody may be able to foresee the key of a frame to a server (RFC 6455 5.3).
         let key = self.masks.then(rand::random);
-        let (frame, what) = if let Some(payload) = self.ping.take() {
-            (ControlFrame::ping(&payload, key), Sent::Ping)
-        } else {
+        let (frame, what) = if self.pings.is_empty() {
             let (code, reason) = self.close.take()?;
             (ControlFrame::close(code, reason, key), Sent::Close)
+        } else {
+            (ControlFrame::ping(&self.pings.remove(0), key), Sent::Ping)
         };
         Some(Box::new(Own {
             frame: frame.expect("our payloads are short, and our close codes may be sent"),

@@ -1,4 +1,7 @@
-use std::task::{Context, Poll};
+use std::{
+    io,
+    task::{Context, Poll},
+};
 
 use tokio::time::Instant;
 use wsgate_frame::{CloseCode, Event, Header, Tracker};
@@ -13,12 +16,18 @@ use crate::tunnel::Cause;
 pub(crate) trait Policy: Unpin {
     /// Whether the deadline counts while nobody reads from the peer: because a limit pauses it, or
     /// the handler cannot go on. A policy that waits for something to be read leaves it `false`.
-    const COUNTS_UNREAD: bool = false;
+    fn counts_unread(&self) -> bool {
+        false
+    }
 
     /// Bytes came from the peer. Called once for each read, before the events in it.
     fn on_read(&mut self, now: Instant) {
         let _ = now;
     }
+
+    /// Some of what was read passes on to the handler. Whoever has taken our pongs out of the stream
+    /// matters for no one but the [`Policies`](super::Policies), so nobody else need care.
+    fn on_passed(&mut self) {}
 
     /// Whether [`on_frame`](Self::on_frame) may refuse frames, so that the handler must not see a
     /// part of a header before it has decided.
@@ -78,6 +87,11 @@ pub(crate) trait Policy: Unpin {
         None
     }
 
+    /// The deadline while the peer is read from, or while it is not.
+    fn deadline_while(&self, reads: bool) -> Option<Instant> {
+        self.deadline().filter(|_| reads || self.counts_unread())
+    }
+
     /// The deadline has passed. Called again as long as there is one that has.
     fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
         let _ = (now, place);
@@ -91,6 +105,15 @@ pub(crate) trait Policy: Unpin {
         let _ = cx;
         Poll::Pending
     }
+
+    /// The peer's direction has ended, or the connection is broken. May be called more than once; the
+    /// first word is the one that counts.
+    fn on_end(&mut self, error: Option<&io::Error>) {
+        let _ = error;
+    }
+
+    /// The handler shuts its direction down.
+    fn on_shutdown(&mut self) {}
 
     /// The handler has let go of the stream, or the task with it. Called once.
     fn on_drop(&mut self, place: Place<'_>) {
@@ -108,6 +131,8 @@ pub(crate) struct Place<'a> {
     /// Whether the peer has to take something before anything else can be sent: what the handler
     /// waits with, or a frame of ours.
     pub(crate) blocked: bool,
+    /// Whether the peer is being read from.
+    pub(crate) reads: bool,
 }
 
 /// What is to be done at a deadline.

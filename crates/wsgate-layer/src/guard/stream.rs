@@ -148,16 +148,16 @@ impl<S, P: Policy> Guarded<S, P> {
     /// When something is to be done although nothing passes.
     fn due(&self, reads: bool) -> Option<Instant> {
         match &self.phase {
-            Phase::Open if reads || P::COUNTS_UNREAD => self.policy.deadline(),
+            Phase::Open => self.policy.deadline_while(reads),
             Phase::Closing(closing) => Some(closing.until),
             _ => None,
         }
     }
 
-    fn on_due(&mut self, now: Instant) {
+    fn on_due(&mut self, now: Instant, reads: bool) {
         match &self.phase {
             Phase::Open => {
-                let place = place(&self.incoming, &self.outgoing);
+                let place = place(&self.incoming, &self.outgoing, reads);
                 match self.policy.on_deadline(now, place) {
                     Some(Action::Ping(payload)) => self.outgoing.ping(payload),
                     Some(Action::End(ending)) => self.end(ending),
@@ -176,7 +176,11 @@ impl<S, P: Policy> Guarded<S, P> {
     /// Does what is due, and has the task woken when more will be. `reads` says whether the peer
     /// could have been read from just now.
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>, reads: bool) {
-        self.reader = (reads || P::COUNTS_UNREAD).then(|| cx.waker().clone());
+        match &mut self.reader {
+            _ if !reads && !self.policy.counts_unread() => self.reader = None,
+            Some(reader) => reader.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
         loop {
             let signalled = self.phase.is_open() && self.policy.poll_signal(cx).is_ready();
             let due = self.due(reads);
@@ -191,7 +195,7 @@ impl<S, P: Policy> Guarded<S, P> {
             };
             let now = Instant::now();
             if due.is_some_and(|due| due <= now) {
-                self.on_due(now);
+                self.on_due(now, reads);
             } else if next <= now {
                 // A pause is over: the caller reads again.
                 break;
@@ -207,7 +211,7 @@ impl<S, P: Policy> Guarded<S, P> {
             let _ = self.policy.poll_signal(cx);
         }
         if self.due(true).is_some_and(|due| due <= now) {
-            self.on_due(now);
+            self.on_due(now, true);
         }
         self.clock.hear();
     }
@@ -260,7 +264,7 @@ impl<S, P: Policy> Guarded<S, P> {
 
 impl<S, P: Policy> Drop for Guarded<S, P> {
     fn drop(&mut self) {
-        let place = place(&self.incoming, &self.outgoing);
+        let place = place(&self.incoming, &self.outgoing, false);
         self.policy.on_drop(place);
     }
 }
@@ -271,8 +275,9 @@ impl<S, P: Policy> fmt::Debug for Guarded<S, P> {
     }
 }
 
-const fn place<'a>(incoming: &'a Incoming, outgoing: &'a Outgoing) -> Place<'a> {
+const fn place<'a>(incoming: &'a Incoming, outgoing: &'a Outgoing, reads: bool) -> Place<'a> {
     Place {
+        reads,
         incoming: incoming.tracker(),
         outgoing: outgoing.tracker(),
         blocked: outgoing.is_stuck(),

@@ -81,14 +81,16 @@ pub(crate) mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tower_layer::Layer;
 use wsgate_frame::{CloseCode, Role};
 
+use self::policy::KeepalivePolicy;
 pub use self::stream::KeepaliveIo;
 use crate::{
-    map_upgrade::{MapUpgrade, Upgrade, Wrap},
+    map_upgrade::Upgrade,
     settings::{Jittered, positive, sendable},
-    upgrade::UpgradedIo,
+    stack::{Accepted, InStream, Sits},
 };
 
 /// A layer that pings quiet clients, and ends the WebSockets of dead ones. Cheap to clone.
@@ -100,7 +102,7 @@ pub struct KeepaliveLayer {
 }
 
 /// The service of [`KeepaliveLayer`].
-pub type Keepalive<S> = MapUpgrade<S, KeepaliveLayer>;
+pub type Keepalive<S> = InStream<S, KeepaliveLayer>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Settings {
@@ -192,6 +194,11 @@ impl KeepaliveLayer {
         self.with(|settings| settings.close_code = code)
     }
 
+    fn policy(&self, peer: Role, upgrade: &Upgrade) -> KeepalivePolicy {
+        let settings = Arc::clone(&self.settings);
+        KeepalivePolicy::new(settings, peer, upgrade.tunnel.clone(), Instant::now())
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
@@ -209,14 +216,12 @@ impl<S> Layer<S> for KeepaliveLayer {
     type Service = Keepalive<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        MapUpgrade::new(inner, self.clone())
+        InStream::new(inner, self.clone())
     }
 }
 
-impl Wrap for KeepaliveLayer {
-    type Io = KeepaliveIo<UpgradedIo>;
-
-    fn wrap(self, stream: UpgradedIo, upgrade: Upgrade) -> Self::Io {
-        KeepaliveIo::new(stream, Role::Client, &self, &upgrade)
+impl Sits for KeepaliveLayer {
+    fn sit(self, seat: Accepted<'_>) {
+        seat.fill(move |upgrade| self.policy(Role::Client, upgrade));
     }
 }

@@ -1,6 +1,3 @@
-use std::sync::Arc;
-
-use tokio::time::Instant;
 use wsgate_frame::Role;
 
 use super::{KeepaliveLayer, policy::KeepalivePolicy};
@@ -18,8 +15,7 @@ impl<S> KeepaliveIo<S> {
     /// Keeps a stream alive at whose other end is `peer`: as the layer does for a
     /// [client](Role::Client), or with masked pings for an upstream, a [server](Role::Server).
     pub fn new(stream: S, peer: Role, layer: &KeepaliveLayer, upgrade: &Upgrade) -> Self {
-        let settings = Arc::clone(&layer.settings);
-        let policy = KeepalivePolicy::new(settings, peer, upgrade.tunnel.clone(), Instant::now());
+        let policy = layer.policy(peer, upgrade);
         Self(Guarded::new(stream, peer, policy, upgrade))
     }
 }

@@ -13,16 +13,11 @@ use tower_service::Service;
 
 use super::{
     gate::{Gate, Permit},
-    io::LimitIo,
     places::{ClientPlace, Place, Waiting},
     policy::{LimitPolicy, StreamLimits},
     refused::Refused,
 };
-use crate::{
-    map_upgrade::Upgrade,
-    tunnel::Tunnel,
-    upgrade::{Intercepted, UpgradedIo, intercept},
-};
+use crate::{stack::Seat, tunnel::Tunnel};
 
 pin_project! {
     /// The future of [`Limited`](super::Limited).
@@ -67,7 +62,7 @@ pub(super) struct Queued<S, ReqBody> {
 /// A handshake that has its place and is with the inner service.
 pub(super) struct Handshake {
     /// `None`, if there is no stream to stand in. Then the place is held until the answer.
-    intercepted: Option<Intercepted<LimitIo<UpgradedIo>>>,
+    seat: Option<Seat>,
     limits: StreamLimits,
     tunnel: Tunnel,
     permit: Permit,
@@ -180,7 +175,7 @@ impl Handshake {
         permit: Permit,
     ) -> Self {
         Self {
-            intercepted: intercept(req),
+            seat: Seat::take(req),
             limits: gate.settings().stream,
             tunnel,
             permit,
@@ -190,15 +185,15 @@ impl Handshake {
     /// Lets the place live as long as the tunnel, if the answer opens one.
     fn complete<B>(self, res: &Response<B>) {
         let Self {
-            intercepted,
+            seat,
             limits,
             tunnel,
             permit,
         } = self;
-        if let Some(intercepted) = intercepted {
-            let upgrade = Upgrade::new(tunnel.clone(), intercepted.kind());
-            let policy = LimitPolicy::new(limits, tunnel, permit);
-            intercepted.complete(res, move |io| LimitIo::new(io, policy, &upgrade));
+        if let Some(seat) = seat {
+            seat.complete(res, |seat| {
+                seat.fill(move |_| LimitPolicy::new(limits, tunnel, permit));
+            });
         }
     }
 }

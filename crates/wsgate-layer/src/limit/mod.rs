@@ -40,15 +40,11 @@
 //!
 //! # Where to put it
 //!
-//! Outside of whatever is expensive, as a refused handshake goes no further; but where clients are
-//! [held back](Excess::HoldBack), inside of the keepalive and of the timeouts:
-//!
-//! ```text
-//!   client ──▶ keepalive ─▶ read timeout ─▶ limit ─▶ handler
-//! ```
-//!
-//! While the limit does not read, the layers outside of it know that nobody does, and wait. To those
-//! inside, a client that may not speak looks like one that does not.
+//! Outside of whatever is expensive, as a refused handshake goes no further. While the limit
+//! [holds a client back](Excess::HoldBack), keepalive and timeouts on either side of it end nobody for
+//! his silence, and when reading goes on, what has come meanwhile counts first. With a stream of
+//! someone else's in between, such as a [`MapUpgradeLayer`](crate::MapUpgradeLayer) gives, that holds
+//! for those outside of the limit only.
 //!
 //! # Example
 //!
@@ -79,7 +75,6 @@ mod bucket;
 mod future;
 mod gate;
 mod handshakes;
-mod io;
 mod places;
 mod policy;
 mod rate;

@@ -6,8 +6,7 @@ use tower_service::Service;
 use super::{ResponseFuture, Upgrade, Wrap};
 use crate::{tunnel::Tunnel, upgrade::intercept};
 
-/// The service of [`MapUpgradeLayer`](super::MapUpgradeLayer), and of all layers that act in the
-/// stream alone.
+/// The service of [`MapUpgradeLayer`](super::MapUpgradeLayer).
 #[derive(Clone, Copy, Debug)]
 pub struct MapUpgrade<S, W> {
     inner: S,

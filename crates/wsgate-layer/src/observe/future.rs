@@ -9,8 +9,8 @@ use http::Response;
 use pin_project_lite::pin_project;
 use tracing::instrument::Instrumented;
 
-use super::{io::ObserveIo, record::Unsettled};
-use crate::upgrade::{Intercepted, UpgradedIo};
+use super::{policy::ObservePolicy, record::Unsettled};
+use crate::stack::Seat;
 
 pin_project! {
     /// The future of [`Observe`](super::Observe).
@@ -23,7 +23,7 @@ pin_project! {
 }
 
 /// A handshake under way.
-type Handshake = (Intercepted<ObserveIo<UpgradedIo>>, Unsettled);
+type Handshake = (Seat, Unsettled);
 
 // ===== impl ResponseFuture =====
 
@@ -48,15 +48,17 @@ where
         let Some(handshake) = this.handshake.take() else {
             return Poll::Ready(res);
         };
-        let (intercepted, unsettled) = *handshake;
-        let kind = intercepted.kind();
+        let (seat, unsettled) = *handshake;
         match &res {
-            Ok(res) if kind.is_accepted(res.status()) => {
+            Ok(res) if seat.kind().is_accepted(res.status()) => {
                 let status = res.status();
                 // Where the client leaves before the upgrade, the closure is dropped uncalled, and
                 // tells that.
-                intercepted.complete(res, move |stream| {
-                    ObserveIo::new(stream, unsettled, status, kind)
+                seat.complete(res, |seat| {
+                    seat.fill(move |_| {
+                        let (record, tunnel) = unsettled.opened(status);
+                        ObservePolicy::new(record, tunnel)
+                    });
                 });
             }
             Ok(res) => unsettled.refused(res),

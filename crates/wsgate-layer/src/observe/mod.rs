@@ -76,7 +76,6 @@
 //! ```
 
 mod future;
-mod io;
 #[cfg(feature = "metrics")]
 mod metrics_observer;
 mod observer;

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use wsgate_frame::{Counts, Event, OpCode, Role};
@@ -17,6 +17,8 @@ pub(super) struct ObservePolicy {
     opened: Instant,
     /// The first Close that passed, whole.
     first: Option<First>,
+    /// How the stream itself ended first.
+    ended: Option<Ended>,
     /// What has been told of the traffic: from the client, and to it.
     told: [Counts; 2],
     /// When to tell more. Set only while there is something to tell, so that an idle tunnel has no
@@ -44,6 +46,7 @@ impl ObservePolicy {
             tunnel,
             opened: Instant::now(),
             first: None,
+            ended: None,
             told: [Counts::default(); 2],
             tell_at: None,
         }
@@ -95,7 +98,7 @@ impl ObservePolicy {
                 (by, Ended::Close)
             }
             (_, Some(end)) => (ClosedBy::Gateway, Ended::Layer(end)),
-            _ => match self.record.ended() {
+            _ => match self.ended {
                 Some(ended @ (Ended::Eof | Ended::Lost(_))) => (ClosedBy::Client, ended),
                 _ => (ClosedBy::Server, Ended::Dropped),
             },
@@ -104,7 +107,9 @@ impl ObservePolicy {
 }
 
 impl Policy for ObservePolicy {
-    const COUNTS_UNREAD: bool = true;
+    fn counts_unread(&self) -> bool {
+        true
+    }
 
     fn on_read(&mut self, _: Instant) {
         self.on_bytes();
@@ -126,6 +131,16 @@ impl Policy for ObservePolicy {
     fn on_deadline(&mut self, _: Instant, place: Place<'_>) -> Option<Action> {
         self.tell_traffic(place);
         None
+    }
+
+    fn on_end(&mut self, error: Option<&io::Error>) {
+        let ended = error.map_or(Ended::Eof, |error| Ended::Lost(error.kind()));
+        self.ended.get_or_insert(ended);
+    }
+
+    fn on_shutdown(&mut self) {
+        // The handler is the first to end its side.
+        self.ended.get_or_insert(Ended::Dropped);
     }
 
     fn on_drop(&mut self, place: Place<'_>) {

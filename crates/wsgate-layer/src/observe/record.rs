@@ -4,7 +4,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tracing::Span;
 use wsgate_frame::Role;
 
-use super::{Ended, Handshake, Observer, Observers, Opened, Ping, Refused, Settings, Why};
+use super::{Handshake, Observer, Observers, Opened, Ping, Refused, Settings, Why};
 use crate::{
     client,
     handshake::{self, Kind, Refusal, tokens},
@@ -42,8 +42,6 @@ pub(super) struct Record {
     host: Option<Box<str>>,
     came: Instant,
     span: Span,
-    /// How the stream itself ended first.
-    ended: OnceLock<Ended>,
 }
 
 /// A handshake of which it is not known yet what comes of it. Dropped, it tells that nobody waited.
@@ -76,7 +74,6 @@ impl Record {
             host: host(req),
             came: Instant::now(),
             span: Span::none(),
-            ended: OnceLock::new(),
         };
         let observers = record.observers.iter();
         let mut spans = observers.map(|o| o.span(&record.handshake(tunnel)));
@@ -94,15 +91,6 @@ impl Record {
                 what(&**observer, &handshake);
             }
         });
-    }
-
-    /// How the stream itself has ended. The first word stands.
-    pub(super) fn ended(&self) -> Option<Ended> {
-        self.ended.get().copied()
-    }
-
-    pub(super) fn set_ended(&self, ended: Ended) {
-        let _ = self.ended.set(ended);
     }
 
     fn handshake<'a>(&'a self, tunnel: &'a Tunnel) -> Handshake<'a> {
@@ -140,7 +128,6 @@ impl fmt::Debug for Record {
         f.debug_struct("Record")
             .field("id", &self.id)
             .field("route", &self.route)
-            .field("ended", &self.ended.get())
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use tower_service::Service;
 use tracing::{Instrument, Span};
 
 use super::{ResponseFuture, Settings, record::Unsettled};
-use crate::upgrade::intercept;
+use crate::stack::Seat;
 
 /// The service of [`ObserveLayer`](super::ObserveLayer).
 #[derive(Clone, Debug)]
@@ -35,12 +35,12 @@ where
     }
 
     fn call(&mut self, mut req: Request<ReqBody>) -> Self::Future {
-        let Some(intercepted) = intercept(&mut req) else {
+        let Some(seat) = Seat::take(&mut req) else {
             return ResponseFuture::new(self.inner.call(req).instrument(Span::none()), None);
         };
-        let unsettled = Unsettled::new(&self.settings, intercepted.kind(), &mut req);
+        let unsettled = Unsettled::new(&self.settings, seat.kind(), &mut req);
         let span = unsettled.span();
         let inner = span.in_scope(|| self.inner.call(req));
-        ResponseFuture::new(inner.instrument(span), Some((intercepted, unsettled)))
+        ResponseFuture::new(inner.instrument(span), Some((seat, unsettled)))
     }
 }

@@ -7,10 +7,10 @@ use wsgate_frame::{CloseCode, Event, Role};
 use super::end;
 use crate::{
     guard::{Action, Guarded, Place, Policy, forward_io},
-    map_upgrade::{MapUpgrade, Upgrade, Wrap},
+    map_upgrade::Upgrade,
     settings::{positive, sendable},
+    stack::{Accepted, InStream, Sits},
     tunnel::Cause,
-    upgrade::UpgradedIo,
 };
 
 /// A layer that ends WebSockets in which no message moves, in either direction.
@@ -39,7 +39,7 @@ pub struct IdleTimeoutLayer {
 }
 
 /// The service of [`IdleTimeoutLayer`].
-pub type IdleTimeout<S> = MapUpgrade<S, IdleTimeoutLayer>;
+pub type IdleTimeout<S> = InStream<S, IdleTimeoutLayer>;
 
 /// A stream that ends when no message moves in it for too long.
 pub struct IdleTimeoutIo<S>(Guarded<S, IdlePolicy>);
@@ -104,21 +104,23 @@ impl IdleTimeoutLayer {
         self.close_code = sendable(code);
         self
     }
+
+    fn policy(&self) -> IdlePolicy {
+        IdlePolicy::new(*self, Instant::now())
+    }
 }
 
 impl<S> Layer<S> for IdleTimeoutLayer {
     type Service = IdleTimeout<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        MapUpgrade::new(inner, *self)
+        InStream::new(inner, *self)
     }
 }
 
-impl Wrap for IdleTimeoutLayer {
-    type Io = IdleTimeoutIo<UpgradedIo>;
-
-    fn wrap(self, stream: UpgradedIo, upgrade: Upgrade) -> Self::Io {
-        IdleTimeoutIo::new(stream, Role::Client, &self, &upgrade)
+impl Sits for IdleTimeoutLayer {
+    fn sit(self, seat: Accepted<'_>) {
+        seat.fill(move |_| self.policy());
     }
 }
 
@@ -127,8 +129,7 @@ impl Wrap for IdleTimeoutLayer {
 impl<S> IdleTimeoutIo<S> {
     /// Ends a stream at whose other end is `peer` as the layer does.
     pub fn new(stream: S, peer: Role, layer: &IdleTimeoutLayer, upgrade: &Upgrade) -> Self {
-        let policy = IdlePolicy::new(*layer, Instant::now());
-        Self(Guarded::new(stream, peer, policy, upgrade))
+        Self(Guarded::new(stream, peer, layer.policy(), upgrade))
     }
 }
 

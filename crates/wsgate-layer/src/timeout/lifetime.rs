@@ -7,10 +7,10 @@ use wsgate_frame::{CloseCode, Role};
 use super::end;
 use crate::{
     guard::{Action, Guarded, Place, Policy, forward_io},
-    map_upgrade::{MapUpgrade, Upgrade, Wrap},
+    map_upgrade::Upgrade,
     settings::{Jittered, sendable},
+    stack::{Accepted, InStream, Sits},
     tunnel::Cause,
-    upgrade::UpgradedIo,
 };
 
 /// A layer that ends WebSockets when they have reached a certain age, so that clients come back: with
@@ -38,7 +38,7 @@ pub struct LifetimeLayer {
 }
 
 /// The service of [`LifetimeLayer`].
-pub type Lifetime<S> = MapUpgrade<S, LifetimeLayer>;
+pub type Lifetime<S> = InStream<S, LifetimeLayer>;
 
 /// A stream that ends at a certain age.
 pub struct LifetimeIo<S>(Guarded<S, LifetimePolicy>);
@@ -93,21 +93,27 @@ impl LifetimeLayer {
         self.close_code = sendable(code);
         self
     }
+
+    /// For a life that begins now.
+    fn policy(&self) -> LifetimePolicy {
+        LifetimePolicy {
+            ends: Instant::now() + self.age.draw(rand::random()),
+            close_code: self.close_code,
+        }
+    }
 }
 
 impl<S> Layer<S> for LifetimeLayer {
     type Service = Lifetime<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        MapUpgrade::new(inner, *self)
+        InStream::new(inner, *self)
     }
 }
 
-impl Wrap for LifetimeLayer {
-    type Io = LifetimeIo<UpgradedIo>;
-
-    fn wrap(self, stream: UpgradedIo, upgrade: Upgrade) -> Self::Io {
-        LifetimeIo::new(stream, Role::Client, &self, &upgrade)
+impl Sits for LifetimeLayer {
+    fn sit(self, seat: Accepted<'_>) {
+        seat.fill(move |_| self.policy());
     }
 }
 
@@ -116,11 +122,7 @@ impl Wrap for LifetimeLayer {
 impl<S> LifetimeIo<S> {
     /// Ends a stream at whose other end is `peer` as the layer does. Its life begins now.
     pub fn new(stream: S, peer: Role, layer: &LifetimeLayer, upgrade: &Upgrade) -> Self {
-        let policy = LifetimePolicy {
-            ends: Instant::now() + layer.age.draw(rand::random()),
-            close_code: layer.close_code,
-        };
-        Self(Guarded::new(stream, peer, policy, upgrade))
+        Self(Guarded::new(stream, peer, layer.policy(), upgrade))
     }
 }
 
@@ -129,7 +131,9 @@ forward_io!(LifetimeIo);
 // ===== impl LifetimePolicy =====
 
 impl Policy for LifetimePolicy {
-    const COUNTS_UNREAD: bool = true;
+    fn counts_unread(&self) -> bool {
+        true
+    }
 
     fn deadline(&self) -> Option<Instant> {
         Some(self.ends)

@@ -7,10 +7,10 @@ use wsgate_frame::{CloseCode, Role};
 use super::end;
 use crate::{
     guard::{Action, Guarded, Place, Policy, forward_io},
-    map_upgrade::{MapUpgrade, Upgrade, Wrap},
+    map_upgrade::Upgrade,
     settings::{positive, sendable},
+    stack::{Accepted, InStream, Sits},
     tunnel::Cause,
-    upgrade::UpgradedIo,
 };
 
 /// A layer that ends the WebSockets of silent clients: nginx's `proxy_read_timeout` without the cut.
@@ -33,7 +33,7 @@ pub struct ReadTimeoutLayer {
 }
 
 /// The service of [`ReadTimeoutLayer`].
-pub type ReadTimeout<S> = MapUpgrade<S, ReadTimeoutLayer>;
+pub type ReadTimeout<S> = InStream<S, ReadTimeoutLayer>;
 
 /// A stream that ends when its peer is silent for too long.
 pub struct ReadTimeoutIo<S>(Guarded<S, ReadTimeoutPolicy>);
@@ -76,6 +76,13 @@ impl ReadTimeoutLayer {
         self.close_code = sendable(code);
         self
     }
+
+    fn policy(&self) -> ReadTimeoutPolicy {
+        ReadTimeoutPolicy {
+            settings: *self,
+            last: Instant::now(),
+        }
+    }
 }
 
 impl Default for ReadTimeoutLayer {
@@ -89,15 +96,13 @@ impl<S> Layer<S> for ReadTimeoutLayer {
     type Service = ReadTimeout<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        MapUpgrade::new(inner, *self)
+        InStream::new(inner, *self)
     }
 }
 
-impl Wrap for ReadTimeoutLayer {
-    type Io = ReadTimeoutIo<UpgradedIo>;
-
-    fn wrap(self, stream: UpgradedIo, upgrade: Upgrade) -> Self::Io {
-        ReadTimeoutIo::new(stream, Role::Client, &self, &upgrade)
+impl Sits for ReadTimeoutLayer {
+    fn sit(self, seat: Accepted<'_>) {
+        seat.fill(move |_| self.policy());
     }
 }
 
@@ -106,11 +111,7 @@ impl Wrap for ReadTimeoutLayer {
 impl<S> ReadTimeoutIo<S> {
     /// Ends a stream at whose other end is `peer` as the layer does.
     pub fn new(stream: S, peer: Role, layer: &ReadTimeoutLayer, upgrade: &Upgrade) -> Self {
-        let policy = ReadTimeoutPolicy {
-            settings: *layer,
-            last: Instant::now(),
-        };
-        Self(Guarded::new(stream, peer, policy, upgrade))
+        Self(Guarded::new(stream, peer, layer.policy(), upgrade))
     }
 }
 

@@ -6,7 +6,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{UpgradeSender, UpgradedIo, pair};
-use crate::handshake::Kind;
+use crate::{handshake::Kind, stack::Stack};
 
 /// Puts a minted `OnUpgrade` in place of the connection's, where the request is a WebSocket
 /// handshake. Any other request passes untouched and gives `None`.
@@ -27,6 +27,8 @@ where
         warn_of_no_upgrades(&WARNED, kind);
         return None;
     };
+    // Layers inside of here are not to leave their parts outside.
+    req.extensions_mut().remove::<Stack>();
     let (sender, minted) = pair();
     req.extensions_mut().insert(minted);
     Some(Intercepted {

@@ -10,10 +10,11 @@ use futures_util::task::noop_waker;
 use tokio::{io::AsyncReadExt, time::sleep};
 use tokio_test::{assert_pending, assert_ready, task};
 use tracing_subscriber::fmt::MakeWriter;
+use wsgate_frame::Role;
 
 use super::{policy::DrainPolicy, *};
 use crate::guard::{
-    Policy,
+    Guarded, Policy,
     tests::{Peer, Scripted, scripted, upgrade},
 };
 
@@ -23,10 +24,11 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const TOLD: Duration = Duration::from_millis(12);
 
 /// A WebSocket that is open, and its client.
-fn open(drain: &Drain) -> (DrainIo<Scripted>, Peer) {
+fn open(drain: &Drain) -> (Guarded<Scripted, DrainPolicy>, Peer) {
     let (io, peer) = scripted();
     let live = drain.shared.enter().expect("it has not begun");
-    (DrainIo::new(io, live, &upgrade()), peer)
+    let policy = DrainPolicy::new(live);
+    (Guarded::new(io, Role::Client, policy, &upgrade()), peer)
 }
 
 /// A Close frame as a server sends it.

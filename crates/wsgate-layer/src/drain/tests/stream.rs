@@ -17,7 +17,7 @@ const WORLD: &[u8] = b"\x81\x05world";
 /// it has read to the end.
 struct Served {
     peer: Peer,
-    write: WriteHalf<DrainIo<Scripted>>,
+    write: WriteHalf<Guarded<Scripted, DrainPolicy>>,
     read: JoinHandle<Vec<u8>>,
 }
 
@@ -28,7 +28,7 @@ fn serve(drain: &Drain) -> Served {
     Served { peer, write, read }
 }
 
-async fn read_to_end(mut read: ReadHalf<DrainIo<Scripted>>) -> Vec<u8> {
+async fn read_to_end(mut read: ReadHalf<Guarded<Scripted, DrainPolicy>>) -> Vec<u8> {
     let mut all = Vec::new();
     read.read_to_end(&mut all).await.unwrap();
     all
@@ -137,7 +137,7 @@ async fn a_client_that_does_not_answer_is_cut_at_the_deadline() {
     let told = read.await.unwrap();
     assert_eq!(start.elapsed().as_secs(), DEADLINE.as_secs());
     assert!(peer.is_cut());
-    let mut tracker = Tracker::new(wsgate_frame::Role::Client);
+    let mut tracker = Tracker::new(Role::Client);
     tracker.feed(&told, |_| {});
     let code = tracker.close().expect("the handler is told too").code();
     assert_eq!(code, Some(CloseCode::GOING_AWAY));

@@ -9,6 +9,7 @@ mod pausing;
 mod planned;
 mod pongs;
 mod refusing;
+mod sharing;
 mod tasks;
 mod time;
 mod traffic;

@@ -148,7 +148,9 @@ impl<const UNREAD: bool> Planned<UNREAD> {
 }
 
 impl<const UNREAD: bool> Policy for Planned<UNREAD> {
-    const COUNTS_UNREAD: bool = UNREAD;
+    fn counts_unread(&self) -> bool {
+        UNREAD
+    }
 
     fn on_read(&mut self, _: Instant) {
         self.told.notes().reads += 1;

@@ -56,6 +56,7 @@ impl Bench {
             incoming: &self.incoming,
             outgoing: &self.outgoing,
             blocked: self.blocked,
+            reads: true,
         };
         self.policy.on_deadline(self.start + secs(second), place)
     }
@@ -344,6 +345,7 @@ fn no_two_intervals_are_alike() {
             incoming: &bench.incoming,
             outgoing: &bench.outgoing,
             blocked: false,
+            reads: true,
         };
         let Some(Action::Ping(payload)) = bench.policy.on_deadline(now, place) else {
             panic!("no ping");

@@ -209,6 +209,7 @@ fn read(
         incoming: tracker,
         outgoing: &Tracker::new(Role::Server),
         blocked: false,
+        reads: true,
     };
     let action = policy.on_deadline(now, place);
     assert_eq!(policy.deadline(), None);
@@ -288,6 +289,7 @@ fn waits(pings: usize, bytes: usize, seconds: u64) {
         incoming: &tracker,
         outgoing: &Tracker::new(Role::Server),
         blocked: false,
+        reads: true,
     };
     assert!(policy.on_deadline(start, place).is_none());
     let until = start + Duration::from_secs(seconds);

@@ -3,25 +3,27 @@ use tokio::{
     time::{Instant, advance},
 };
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok};
-use wsgate_frame::{CloseCode, ControlFrame};
+use wsgate_frame::{CloseCode, ControlFrame, Role};
 
 use super::*;
 use crate::{
-    guard::tests::{Peer, Scripted, scripted, upgrade},
+    guard::{
+        Guarded,
+        tests::{Peer, Scripted, scripted, upgrade},
+    },
     limit::{
         Excess, Rate,
         gate::Permit,
-        io::LimitIo,
         policy::{LimitPolicy, StreamLimits},
     },
 };
 
 /// The handler's end, and the client.
-fn limited(limits: StreamLimits) -> (LimitIo<Scripted>, Peer) {
+fn limited(limits: StreamLimits) -> (Guarded<Scripted, LimitPolicy>, Peer) {
     let (io, client) = scripted();
     let upgrade = upgrade();
     let policy = LimitPolicy::new(limits, upgrade.tunnel.clone(), Permit::default());
-    (LimitIo::new(io, policy, &upgrade), client)
+    (Guarded::new(io, Role::Client, policy, &upgrade), client)
 }
 
 /// A text frame of a client, with a mask of zeros.
@@ -36,7 +38,7 @@ fn close(code: CloseCode, reason: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
 }
 
 /// What the handler reads until the end.
-async fn all(io: &mut LimitIo<Scripted>) -> Vec<u8> {
+async fn all(io: &mut Guarded<Scripted, LimitPolicy>) -> Vec<u8> {
     let mut seen = Vec::new();
     io.read_to_end(&mut seen).await.unwrap();
     seen

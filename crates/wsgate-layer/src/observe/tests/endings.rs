@@ -1,6 +1,6 @@
 //! Who ended a WebSocket, and how: the policy alone, and the stream below it.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use http::StatusCode;
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 use wsgate_frame::{CloseCode, Role, Tracker};
 
 use super::{
-    super::{policy::ObservePolicy, record::Record, *},
+    super::{policy::ObservePolicy, *},
     harness::*,
 };
 use crate::{
@@ -25,7 +25,6 @@ struct Play {
     policy: ObservePolicy,
     incoming: Tracker,
     outgoing: Tracker,
-    record: Arc<Record>,
     tunnel: Tunnel,
 }
 
@@ -55,10 +54,9 @@ fn check(script: impl FnOnce(&mut Play), expected: &str) {
     let unsettled = record::Unsettled::new(&settings, Kind::Upgrade, &mut request());
     let (record, tunnel) = unsettled.opened(StatusCode::SWITCHING_PROTOCOLS);
     let mut play = Play {
-        policy: ObservePolicy::new(Arc::clone(&record), tunnel.clone()),
+        policy: ObservePolicy::new(record, tunnel.clone()),
         incoming: Tracker::new(Role::Client),
         outgoing: Tracker::new(Role::Server),
-        record,
         tunnel,
     };
     script(&mut play);
@@ -66,6 +64,7 @@ fn check(script: impl FnOnce(&mut Play), expected: &str) {
         incoming: &play.incoming,
         outgoing: &play.outgoing,
         blocked: false,
+        reads: true,
     });
     let told = diary.read().pop().unwrap();
     let (told, _) = told.split_once(" after").unwrap();
@@ -97,7 +96,7 @@ fn what_comes_after_a_close_changes_nothing() {
         |p| {
             p.client(CLIENT_CLOSE);
             p.layer(Cause::ReadTimeout, CloseCode::GOING_AWAY);
-            p.record.set_ended(Ended::Eof);
+            p.policy.on_end(None);
         },
         "client: close 1000",
     );
@@ -105,15 +104,15 @@ fn what_comes_after_a_close_changes_nothing() {
 
 #[test]
 fn an_end_without_a_close_is_told_from_one_with() {
-    check(|p| p.record.set_ended(Ended::Eof), "client: eof 1006");
-    let reset = Ended::Lost(io::ErrorKind::ConnectionReset);
-    check(|p| p.record.set_ended(reset), "client: lost 1006");
+    check(|p| p.policy.on_end(None), "client: eof 1006");
+    let reset = io::ErrorKind::ConnectionReset.into();
+    check(|p| p.policy.on_end(Some(&reset)), "client: lost 1006");
     check(|_| {}, "server: dropped 1006");
     // The connection ends because the handler has ended its side.
     check(
         |p| {
-            p.record.set_ended(Ended::Dropped);
-            p.record.set_ended(Ended::Eof);
+            p.policy.on_shutdown();
+            p.policy.on_end(None);
         },
         "server: dropped 1006",
     );
@@ -121,7 +120,7 @@ fn an_end_without_a_close_is_told_from_one_with() {
     check(
         |p| {
             p.client(&CLIENT_CLOSE[..8]);
-            p.record.set_ended(Ended::Eof);
+            p.policy.on_end(None);
         },
         "client: eof 1006",
     );
@@ -146,7 +145,7 @@ fn a_layer_is_told_from_its_peers() {
         |p| {
             p.layer(Cause::ReadTimeout, CloseCode::GOING_AWAY);
             p.client(b"\x88\x82\0\0\0\0\x03\xe9");
-            p.record.set_ended(Ended::Eof);
+            p.policy.on_end(None);
         },
         "gateway: read timeout 1001",
     );

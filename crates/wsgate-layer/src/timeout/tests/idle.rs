@@ -45,6 +45,7 @@ impl Bench {
                 incoming: &self.incoming,
                 outgoing: &self.outgoing,
                 blocked: false,
+                reads: true,
             };
             if self.policy.on_deadline(now, place).is_some() {
                 return Some((now - self.start).as_secs());

@@ -11,6 +11,8 @@ pub(super) struct Case {
     /// Whether the handler reads on one task and writes on another.
     pub(super) two_tasks: bool,
     pub(super) h2: bool,
+    /// Whether all layers share one stream, or each has its own.
+    pub(super) shared: bool,
     pub(super) handler_sends: Vec<Unit>,
     pub(super) peer_sends: Vec<Unit>,
     /// In which pieces. When a list has run out there are no more delays, and the pieces are large.
@@ -127,7 +129,13 @@ impl Unit {
 
 /// Any case. It shrinks towards less traffic, fewer layers and no delays.
 pub(super) fn case() -> impl Strategy<Value = Case> {
-    let ends = (any::<bool>(), any::<bool>(), any::<bool>(), leaves());
+    let ends = (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        leaves(),
+        any::<bool>(),
+    );
     let says = (vec(unit(), 0..8), vec(unit(), 0..8));
     let handler = (steps(25), steps(25), vec(any::<bool>(), 0..25));
     let peer = (
@@ -142,6 +150,7 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
             two_tasks: ends.1,
             h2: ends.2,
             leaves: ends.3,
+            shared: ends.4,
             handler_sends: says.0,
             peer_sends: says.1,
             handler_writes: handler.0,

@@ -60,12 +60,13 @@ fn a_conversation_through_four_layers() {
         parts,
         between: Some((OpCode::Ping, 4)),
     };
-    for two_tasks in [false, true] {
+    for (two_tasks, shared) in [(false, false), (true, false), (false, true), (true, true)] {
         for peer in [Role::Client, Role::Server] {
             let case = Case {
                 peer,
                 two_tasks,
                 h2: true,
+                shared,
                 handler_sends: vec![text(5, 1), text(70_000, 3), Unit::Control(OpCode::Pong, 8)],
                 peer_sends: vec![
                     text(300, 2),

@@ -11,7 +11,7 @@ use wsgate_frame::{CloseCode, Header};
 use super::case::{Case, Layer, Leaves};
 use crate::{
     guard::{
-        Action, Ending, Guarded, LINGER, PeerEnds, Place, Policy,
+        Action, Ending, Guarded, LINGER, PeerEnds, Place, Policies, Policy,
         tests::{Peer, scripted},
     },
     handshake::Kind,
@@ -71,20 +71,25 @@ pub(super) fn build(case: &Case) -> (Box<dyn Io>, Peer, Tunnel) {
             unread: true,
         });
     }
+    let policies = (0..).zip(layers).map(|(place, layer)| policy(layer, place));
+    if case.shared {
+        let policies = Policies::new(policies.collect());
+        let stream = Guarded::new(io, case.peer, policies, &upgrade);
+        return (Box::new(stream), wire, tunnel);
+    }
     let mut stream: Box<dyn Io> = Box::new(io);
-    for (place, layer) in (0..).zip(layers) {
-        stream = match layer {
-            Layer::Ends { unread: true, .. } => {
-                let policy = Acting::<true>::new(layer, place);
-                Box::new(Guarded::new(stream, case.peer, policy, &upgrade))
-            }
-            _ => {
-                let policy = Acting::<false>::new(layer, place);
-                Box::new(Guarded::new(stream, case.peer, policy, &upgrade))
-            }
-        };
+    for policy in policies {
+        let policy = Policies::new(Box::new([policy]));
+        stream = Box::new(Guarded::new(stream, case.peer, policy, &upgrade));
     }
     (stream, wire, tunnel)
+}
+
+fn policy(layer: Layer, place: u8) -> Box<dyn Policy + Send> {
+    match layer {
+        Layer::Ends { unread: true, .. } => Box::new(Acting::<true>::new(layer, place)),
+        _ => Box::new(Acting::<false>::new(layer, place)),
+    }
 }
 
 // ===== impl Acting =====
@@ -125,7 +130,9 @@ impl<const UNREAD: bool> Acting<UNREAD> {
 }
 
 impl<const UNREAD: bool> Policy for Acting<UNREAD> {
-    const COUNTS_UNREAD: bool = UNREAD;
+    fn counts_unread(&self) -> bool {
+        UNREAD
+    }
 
     fn inspects_frames(&self) -> bool {
         matches!(self.layer, Layer::RefusesAbove { .. })
