@@ -14,6 +14,12 @@
 //! [`MapUpgradeLayer`](crate::MapUpgradeLayer), a new stack begins inside of that. So nobody can tell
 //! from outside, except by what it costs.
 
+mod future;
+mod service;
+
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -29,9 +35,6 @@ use crate::{
     tunnel::Tunnel,
     upgrade::{Intercepted, UpgradedIo, intercept},
 };
-
-mod future;
-mod service;
 
 pub use self::{future::ResponseFuture, service::InStream};
 
