@@ -102,7 +102,7 @@ async fn a_lifetime_ends_whoever_it_is() {
     check(|app| app.layer(keepalive()).layer(lifetime()), &fates).await;
 }
 
-// ===== a limit that holds clients back beside a read timeout =====
+// ===== a limit that holds clients back beside keepalive and timeout =====
 
 #[tokio::test]
 async fn a_limit_inside_of_the_timeouts_lets_them_wait() {
@@ -111,10 +111,9 @@ async fn a_limit_inside_of_the_timeouts_lets_them_wait() {
 }
 
 #[tokio::test]
-async fn to_a_timeout_inside_of_a_limit_who_may_not_speak_is_silent() {
-    let stack = |app: Router| app.layer(read_timeout()).layer(rate());
-    let fate = Fate::Closed(1001, "read timeout");
-    check(stack, &[(Client::Hasty, fate)]).await;
+async fn a_limit_outside_of_the_timeouts_lets_them_wait_as_well() {
+    let stack = |app: Router| app.layer(keepalive()).layer(read_timeout()).layer(rate());
+    check(stack, &[(Client::Hasty, Fate::Stays)]).await;
 }
 
 /// All clients at once, over both protocols, before the app and before the proxy.
