@@ -26,30 +26,19 @@ async fn open(client: &Client) -> Socket {
 }
 
 /// Opens a WebSocket, says something, and sees it closed; gives what the gateway logs of it.
-#[track_caller]
-fn closes(
-    options: &'static str,
-    says: Option<&'static str>,
-    code: u16,
-    reason: &'static str,
-) -> impl Future<Output = String> {
-    async move {
-        let (mut wsgate, _upstream, client) = start(options).await;
-        let mut socket = open(&client).await;
-        if let Some(text) = says {
-            socket.send(Message::text(text)).await.unwrap();
-        }
-        assert_eq!(
-            closed(&mut socket).await,
-            (code, reason.to_owned()),
-            "{options}"
-        );
-        drop(socket);
-        let told = wsgate.logs("tunnel closed").await;
-        assert!(told.contains("closed_by=\"gateway\""), "{told}");
-        wsgate.stop().await;
-        told
+async fn closes(options: &str, says: Option<&str>, code: u16, reason: &str) -> String {
+    let (mut wsgate, _upstream, client) = start(options).await;
+    let mut socket = open(&client).await;
+    if let Some(text) = says {
+        socket.send(Message::text(text)).await.unwrap();
     }
+    let close = closed(&mut socket).await;
+    assert_eq!(close, (code, reason.to_owned()), "{options}");
+    drop(socket);
+    let told = wsgate.logs("tunnel closed").await;
+    assert!(told.contains("closed_by=\"gateway\""), "{told}");
+    wsgate.stop().await;
+    told
 }
 
 #[tokio::test]
@@ -98,8 +87,8 @@ async fn times_that_are_over_end_it() {
 #[tokio::test]
 async fn a_message_that_is_too_long_ends_it() {
     let options = "--max-message-size 1KiB";
-    let long = Box::leak("x".repeat(1025).into_boxed_str());
-    let told = closes(options, Some(long), 1009, "message too big").await;
+    let long = "x".repeat(1025);
+    let told = closes(options, Some(&long), 1009, "message too big").await;
     assert!(told.contains("cause=\"message size\""), "{told}");
 
     let (mut wsgate, _upstream, client) = start(options).await;
