@@ -253,7 +253,6 @@ impl<S, P: Policy> Guarded<S, P> {
         if !WARNED.is_completed() && self.is_unread() {
             WARNED.call_once(|| {
                 tracing::warn!(
-                    layer = std::any::type_name::<P>(),
                     "a handler does not read its WebSocket, so that no layer can act on it: go on \
                      reading, also where only sending matters, and to the end"
                 );
