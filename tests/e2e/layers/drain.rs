@@ -127,7 +127,7 @@ async fn two_thousand() {
     // The server ended after the last of them, and soon.
     let took = stopped - start;
     assert!(
-        (drained.took..WINDOW + 2 * SLACK).contains(&took),
+        took + SLACK > drained.took && took < WINDOW + 2 * SLACK,
         "{took:?}"
     );
     assert!(stopped + SLACK > last);
