@@ -11,8 +11,8 @@ use wsgate_frame::Role;
 
 use self::support::{
     Bare, Client, Drained, Handler, IdleTimeout, Incoming, Keepalive, Lifetime, Limit, LimitAll,
-    Observe, ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Socket, Stack, log,
-    runtime, waker,
+    Observe, ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Socket, Stack, Three,
+    log, runtime, waker,
 };
 
 /// The numbers are those of the table in `docs/layers.md`, of a machine of 64 bits.
@@ -29,6 +29,7 @@ fn an_idle_websocket_stays_small() {
     check::<Drained>("drain", 696);
     check::<Observe>("observe", 1099);
     check::<ObserveLog>("observe, log", 1902);
+    check::<Three>("three layers", 1219);
     check::<Recommended>("the stack", 1142);
     check::<RecommendedLog>("the stack, log", 2113);
 }

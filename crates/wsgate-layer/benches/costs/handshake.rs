@@ -2,7 +2,7 @@ use divan::Bencher;
 
 use super::support::{
     Bare, Client, Drained, Handler, IdleTimeout, Incoming, Keepalive, Lifetime, Limit, LimitAll,
-    Observe, ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Stack, runtime,
+    Observe, ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Stack, Three, runtime,
 };
 
 /// From the request to the stream that the handler gets.
@@ -11,7 +11,7 @@ use super::support::{
     sample_size = 20,
     types = [
         Bare, Keepalive, ReadTimeout, IdleTimeout, Lifetime, Limit, LimitAll, Origin, Drained,
-        Observe, ObserveLog, Recommended, RecommendedLog,
+        Observe, ObserveLog, Three, Recommended, RecommendedLog,
     ],
 )]
 fn open<S: Stack>(bencher: Bencher<'_, '_>) {

@@ -5,7 +5,8 @@ use wsgate_frame::Role;
 
 use super::support::{
     Bare, Client, Drained, Handler, IdleTimeout, Incoming, Keepalive, Lifetime, Limit, LimitAll,
-    Observe, ObserveLog, ReadTimeout, Recommended, RecommendedLog, Socket, Stack, runtime, waker,
+    Observe, ObserveLog, ReadTimeout, Recommended, RecommendedLog, Socket, Stack, Three, runtime,
+    waker,
 };
 
 /// A message is read and answered, and the next one is waited for: a read, a write, a flush, and a
@@ -16,7 +17,7 @@ use super::support::{
     sample_size = 500,
     types = [
         Bare, Keepalive, ReadTimeout, IdleTimeout, Lifetime, Limit, LimitAll, Drained, Observe,
-        ObserveLog, Recommended, RecommendedLog,
+        ObserveLog, Three, Recommended, RecommendedLog,
     ],
 )]
 fn echo<S: Stack>(bencher: Bencher<'_, '_>, payload: usize) {
@@ -34,7 +35,7 @@ fn echo<S: Stack>(bencher: Bencher<'_, '_>, payload: usize) {
     sample_size = 500,
     types = [
         Bare, Keepalive, ReadTimeout, IdleTimeout, Lifetime, Limit, LimitAll, Drained, Observe,
-        ObserveLog, Recommended, RecommendedLog,
+        ObserveLog, Three, Recommended, RecommendedLog,
     ],
 )]
 fn flood<S: Stack>(bencher: Bencher<'_, '_>, payload: usize) {

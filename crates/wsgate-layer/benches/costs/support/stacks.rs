@@ -45,6 +45,8 @@ pub(crate) struct Drained;
 pub(crate) struct Observe;
 /// With the one that logs, and has a span for each WebSocket.
 pub(crate) struct ObserveLog;
+/// Keepalive, read timeout, and an observer that wants to know nothing.
+pub(crate) struct Three;
 /// The recommended stack, but for the log.
 pub(crate) struct Recommended;
 /// The recommended stack.
@@ -112,10 +114,6 @@ impl Stack for Drained {
 
 impl Stack for Observe {
     fn around(handler: Handler) -> impl Handshakes {
-        struct Indifferent;
-
-        impl Observer for Indifferent {}
-
         ObserveLayer::new(Indifferent).layer(handler)
     }
 }
@@ -123,6 +121,17 @@ impl Stack for Observe {
 impl Stack for ObserveLog {
     fn around(handler: Handler) -> impl Handshakes {
         ObserveLayer::tracing().layer(handler)
+    }
+}
+
+impl Stack for Three {
+    fn around(handler: Handler) -> impl Handshakes {
+        let layers = (
+            ObserveLayer::new(Indifferent),
+            ReadTimeoutLayer::default(),
+            KeepaliveLayer::default(),
+        );
+        layers.layer(handler)
     }
 }
 
@@ -137,6 +146,10 @@ impl Stack for RecommendedLog {
         (ObserveLayer::tracing(), recommended()).layer(handler)
     }
 }
+
+struct Indifferent;
+
+impl Observer for Indifferent {}
 
 /// The outermost first.
 fn recommended<S>() -> impl Layer<S, Service: Handshakes>
