@@ -22,7 +22,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -101,9 +101,12 @@ struct Shared {
     over: AtomicBool,
     told: AtomicBool,
     upstream: OnceLock<Arc<str>>,
-    /// Filled while the handshake passes the layers, read from then on.
-    watchers: Mutex<Vec<Arc<dyn Watch>>>,
+    /// Set while the handshake passes the layers, read from then on.
+    watcher: Mutex<Option<Arc<dyn Watch>>>,
 }
+
+/// Tells the first before the second.
+struct Both(Arc<dyn Watch>, Arc<dyn Watch>);
 
 // ===== impl Tunnel =====
 
@@ -156,25 +159,29 @@ impl Tunnel {
     }
 
     pub(crate) fn watch(&self, watcher: Arc<dyn Watch>) {
-        self.watchers().push(watcher);
+        let mut slot = self.watcher();
+        *slot = Some(match slot.take() {
+            None => watcher,
+            Some(first) => Arc::new(Both(first, watcher)),
+        });
     }
 
     pub(crate) fn ping(&self, peer: Role, round_trip: Duration) {
-        for watcher in &*self.watchers() {
+        if let Some(watcher) = &*self.watcher() {
             watcher.ping(self, peer, round_trip);
         }
     }
 
     pub(crate) fn limit(&self, limit: Limit) {
-        for watcher in &*self.watchers() {
+        if let Some(watcher) = &*self.watcher() {
             watcher.limit(self, limit);
         }
     }
 
-    fn watchers(&self) -> std::sync::MutexGuard<'_, Vec<Arc<dyn Watch>>> {
-        // A watcher that panics leaves the list as it was.
-        let watchers = self.shared.watchers.lock();
-        watchers.unwrap_or_else(PoisonError::into_inner)
+    fn watcher(&self) -> MutexGuard<'_, Option<Arc<dyn Watch>>> {
+        // A watcher that panics leaves all as it was.
+        let watcher = self.shared.watcher.lock();
+        watcher.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -185,6 +192,20 @@ impl fmt::Debug for Shared {
             .field("over", &self.over)
             .field("upstream", &self.upstream.get())
             .finish_non_exhaustive()
+    }
+}
+
+// ===== impl Both =====
+
+impl Watch for Both {
+    fn ping(&self, tunnel: &Tunnel, peer: Role, round_trip: Duration) {
+        self.0.ping(tunnel, peer, round_trip);
+        self.1.ping(tunnel, peer, round_trip);
+    }
+
+    fn limit(&self, tunnel: &Tunnel, limit: Limit) {
+        self.0.limit(tunnel, limit);
+        self.1.limit(tunnel, limit);
     }
 }
 
