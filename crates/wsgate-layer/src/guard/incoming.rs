@@ -176,7 +176,7 @@ impl Incoming {
         }
         let kept = without(&mut chunk[..kept], base, &scan.cuts);
         if kept > 0 {
-            policy.on_passed();
+            policy.on_passed(now);
         }
         (kept, None)
     }
@@ -202,7 +202,8 @@ impl Incoming {
             return Poll::Ready(Ok(None));
         }
         let base = self.tracker.offset() - self.held.len() as u64;
-        let scan = self.scan(more, base, policy, Instant::now());
+        let now = Instant::now();
+        let scan = self.scan(more, base, policy, now);
         self.held.hold(more);
         if let Some((_, ending)) = scan.refused {
             self.held.clear();
@@ -212,7 +213,7 @@ impl Incoming {
             self.held.clear();
         } else if !self.must_hold(self.held.bytes(), base, policy) {
             self.held.release();
-            policy.on_passed();
+            policy.on_passed(now);
         }
         Poll::Ready(Ok(None))
     }
@@ -238,6 +239,10 @@ impl Incoming {
                     start,
                     payload,
                 } => {
+                    // A pong may yet be taken out. No policy refuses one.
+                    if header.opcode != OpCode::Pong {
+                        policy.on_passed(now);
+                    }
                     if let Some(ending) = policy.on_frame(header) {
                         scan.refused = Some((*start, ending));
                         return;

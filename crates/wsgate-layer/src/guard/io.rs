@@ -29,8 +29,8 @@ where
         };
         while let Poll::Ready(sent) = self.outgoing.poll_tend(cx, io) {
             match sent? {
-                Some(Sent::Ping) => {
-                    self.policy.on_ping_sent(Instant::now());
+                Some(Sent::Ping(payload)) => {
+                    on_ping_sent(&mut self.policy, payload);
                     told = true;
                 }
                 Some(Sent::Close) => {}
@@ -68,7 +68,7 @@ where
         };
         loop {
             match ready!(self.outgoing.poll_own(cx, io))? {
-                Some(Sent::Ping) => self.policy.on_ping_sent(Instant::now()),
+                Some(Sent::Ping(payload)) => on_ping_sent(&mut self.policy, payload),
                 Some(Sent::Close) => {}
                 None => return Poll::Ready(Ok(())),
             }
@@ -307,6 +307,11 @@ where
                 None => Poll::Ready(Ok(())),
             })
     }
+}
+
+fn on_ping_sent<P: Policy>(policy: &mut P, payload: [u8; 8]) {
+    let is_known = policy.on_ping_sent(payload, Instant::now());
+    debug_assert!(is_known, "a ping of nobody's");
 }
 
 /// Takes what goes nowhere. Nothing holds back a handler that sends as fast as it can, and with no

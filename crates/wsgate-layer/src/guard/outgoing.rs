@@ -1,6 +1,7 @@
 //! What goes to the peer: the handler's bytes, and frames of ours between them.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, Waker, ready},
@@ -9,21 +10,20 @@ use std::{
 use tokio::io::AsyncWrite;
 use wsgate_frame::{CloseCode, ControlFrame, Event, Role, Rsv, Tracker};
 
+use crate::handshake::Kind;
+
 #[derive(Debug)]
 pub(super) struct Outgoing {
     /// Follows the handler's bytes that the peer has taken. Frames of ours do not move it: they stand
     /// at boundaries only.
     tracker: Tracker,
-    /// Frames of ours that wait for a boundary. Pings go in the order in which they came.
-    pings: Vec<[u8; 8]>,
-    close: Option<(CloseCode, &'static str)>,
-    /// The frame of ours of which the peer has yet to take the rest.
-    own: Option<Box<Own>>,
-    max_write: usize,
-    /// Whether the frames of ours are masked.
-    masks: bool,
+    /// Frames of ours that have yet to go out. There are none most of the time, and then nothing here.
+    ours: Option<Box<Ours>>,
     /// Who waits for the handler's last write, flush or shutdown.
     waiting: Option<Waker>,
+    /// Whose part we play towards the peer.
+    role: Role,
+    kind: Kind,
     /// Whether a frame of ours was written after the last whole flush.
     unflushed: bool,
     /// Whether our Close is on its way: nothing may follow it.
@@ -32,9 +32,19 @@ pub(super) struct Outgoing {
     shut: bool,
 }
 
+/// At least one of these is there.
+#[derive(Debug, Default)]
+struct Ours {
+    /// The frame of which the peer has yet to take the rest.
+    begun: Option<Begun>,
+    /// What waits for a boundary. Pings go in the order in which they came.
+    pings: VecDeque<[u8; 8]>,
+    close: Option<(CloseCode, &'static str)>,
+}
+
 /// A frame of ours that is being written.
 #[derive(Debug)]
-struct Own {
+struct Begun {
     frame: ControlFrame,
     written: usize,
     what: Sent,
@@ -43,27 +53,29 @@ struct Own {
 /// Which frame of ours has gone out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    Ping,
+    Ping([u8; 8]),
     Close,
 }
+
+/// What an HTTP/2 stream takes at most in one write, in bytes: hyper takes one of any size whole,
+/// whether or not the client reads, so only small ones are held back by the client's window.
+const H2_MAX_WRITE: usize = 16 * 1024;
 
 // ===== impl Outgoing =====
 
 impl Outgoing {
-    pub(super) const fn new(peer: Role, max_write: usize) -> Self {
-        let (own, masks) = match peer {
-            Role::Client => (Role::Server, false),
-            Role::Server => (Role::Client, true),
+    pub(super) const fn new(peer: Role, kind: Kind) -> Self {
+        let role = match peer {
+            Role::Client => Role::Server,
+            Role::Server => Role::Client,
         };
         Self {
             // Transparent: what an extension means is between the two ends.
-            tracker: Tracker::new(own).allow_rsv(Rsv::ALL),
-            pings: Vec::new(),
-            close: None,
-            own: None,
-            max_write,
-            masks,
+            tracker: Tracker::new(role).allow_rsv(Rsv::ALL),
+            ours: None,
             waiting: None,
+            role,
+            kind,
             unflushed: false,
             closed: false,
             shut: false,
@@ -81,8 +93,9 @@ impl Outgoing {
 
     /// Whether the peer has to take something before anything else can be sent: what the handler
     /// waits with, or a frame of ours.
-    pub(super) const fn is_stuck(&self) -> bool {
-        self.waiting.is_some() || self.own.is_some()
+    pub(super) fn is_stuck(&self) -> bool {
+        let ours = self.ours.as_ref();
+        self.waiting.is_some() || ours.is_some_and(|ours| ours.begun.is_some())
     }
 
     /// Whether a Close has gone out, ours or the handler's.
@@ -102,14 +115,15 @@ impl Outgoing {
 
     /// Sends a ping at the next boundary.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
-        self.pings.push(payload);
+        self.ours.get_or_insert_default().pings.push_back(payload);
         self.note_if_lost();
     }
 
     /// Sends a Close at the next boundary, and nothing after it.
     pub(super) fn close(&mut self, code: CloseCode, reason: &'static str) {
-        self.pings = Vec::new();
-        self.close = Some((code, reason));
+        let ours = self.ours.get_or_insert_default();
+        ours.pings.clear();
+        ours.close = Some((code, reason));
         self.note_if_lost();
     }
 
@@ -138,20 +152,26 @@ impl Outgoing {
         cx: &mut Context<'_>,
         io: &mut W,
     ) -> Poll<io::Result<Option<Sent>>> {
-        if self.own.is_none() {
-            self.own = self.next_own();
-        }
-        let Some(own) = &mut self.own else {
+        let Some(ours) = &mut self.ours else {
             return Poll::Ready(Ok(None));
         };
-        while own.written < own.frame.len() {
-            match ready!(Pin::new(&mut *io).poll_write(cx, &own.frame[own.written..]))? {
+        if ours.begun.is_none() && self.tracker.can_inject() && !self.closed && !self.shut {
+            ours.begin(self.role);
+        }
+        let Some(begun) = &mut ours.begun else {
+            return Poll::Ready(Ok(None));
+        };
+        while begun.written < begun.frame.len() {
+            match ready!(Pin::new(&mut *io).poll_write(cx, &begun.frame[begun.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => own.written += n,
+                n => begun.written += n,
             }
         }
-        let what = own.what;
-        self.own = None;
+        let what = begun.what;
+        ours.begun = None;
+        if ours.pings.is_empty() && ours.close.is_none() {
+            self.ours = None;
+        }
         self.unflushed = true;
         self.closed |= what == Sent::Close;
         Poll::Ready(Ok(Some(what)))
@@ -165,7 +185,10 @@ impl Outgoing {
         buf: &[u8],
         on_event: impl FnMut(Event<'_>),
     ) -> Poll<io::Result<usize>> {
-        let mut buf = &buf[..buf.len().min(self.max_write)];
+        let mut buf = match self.kind {
+            Kind::Upgrade => buf,
+            Kind::ExtendedConnect => &buf[..buf.len().min(H2_MAX_WRITE)],
+        };
         if self.is_due() {
             buf = &buf[..self.up_to_boundary(buf)];
         }
@@ -175,8 +198,8 @@ impl Outgoing {
     }
 
     /// Whether a vectored write needs no cutting.
-    pub(super) const fn takes_vectored(&self) -> bool {
-        self.max_write == usize::MAX && !self.is_due()
+    pub(super) fn takes_vectored(&self) -> bool {
+        self.kind == Kind::Upgrade && !self.is_due()
     }
 
     /// The handler's write where it [needs no cutting](Self::takes_vectored).
@@ -237,27 +260,9 @@ impl Outgoing {
     }
 
     /// Whether a frame of ours waits, or stands half-written.
-    const fn is_due(&self) -> bool {
-        (!self.pings.is_empty() || self.close.is_some()) && !self.is_closed() || self.own.is_some()
-    }
-
-    fn next_own(&mut self) -> Option<Box<Own>> {
-        if !self.tracker.can_inject() || self.closed || self.shut {
-            return None;
-        }
-        // Nobody may be able to foresee the key of a frame to a server (RFC 6455 5.3).
-        let key = self.masks.then(rand::random);
-        let (frame, what) = if self.pings.is_empty() {
-            let (code, reason) = self.close.take()?;
-            (ControlFrame::close(code, reason, key), Sent::Close)
-        } else {
-            (ControlFrame::ping(&self.pings.remove(0), key), Sent::Ping)
-        };
-        Some(Box::new(Own {
-            frame: frame.expect("our payloads are short, and our close codes may be sent"),
-            written: 0,
-            what,
-        }))
+    fn is_due(&self) -> bool {
+        let ours = self.ours.as_ref();
+        ours.is_some_and(|ours| ours.begun.is_some() || !self.is_closed())
     }
 
     /// How much of `buf` passes up to and with the end of the frame that is under way.
@@ -278,5 +283,28 @@ impl Outgoing {
         if self.tracker.is_lost() {
             tracing::debug!("the handler broke the framing, no frame of ours can be sent");
         }
+    }
+}
+
+// ===== impl Ours =====
+
+impl Ours {
+    /// Begins the first frame that waits.
+    fn begin(&mut self, role: Role) {
+        // Nobody may be able to foresee the key of a frame to a server (RFC 6455 5.3).
+        let key = role.masks().then(rand::random);
+        let (frame, what) = match (self.pings.pop_front(), self.close) {
+            (Some(payload), _) => (ControlFrame::ping(&payload, key), Sent::Ping(payload)),
+            (None, Some((code, reason))) => {
+                self.close = None;
+                (ControlFrame::close(code, reason, key), Sent::Close)
+            }
+            (None, None) => return,
+        };
+        self.begun = Some(Begun {
+            frame: frame.expect("our payloads are short, and our close codes may be sent"),
+            written: 0,
+            what,
+        });
     }
 }

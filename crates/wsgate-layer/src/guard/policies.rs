@@ -1,13 +1,12 @@
 //! Several policies in one stream.
 
 use std::{
-    collections::VecDeque,
     fmt, io,
     task::{Context, Poll},
 };
 
 use tokio::time::Instant;
-use wsgate_frame::{Event, Header, OpCode};
+use wsgate_frame::{Event, Header};
 
 use super::{Action, Ending, Place, Policy};
 
@@ -23,13 +22,9 @@ pub(crate) struct Policies {
     all: Box<[Box<dyn Policy + Send>]>,
     /// How many, from the outermost on, have been told of the present read. One inside of a keepalive
     /// is told when it is certain that not all of it is a pong of ours.
-    told: usize,
-    /// When the present read was.
-    now: Instant,
+    told: u16,
     /// How many, from the outermost on, see the pong that is just being taken out.
-    absorbed: Option<usize>,
-    /// Whose pings wait to be sent.
-    pings: VecDeque<u8>,
+    absorbed: Option<u16>,
 }
 
 // ===== impl Policies =====
@@ -40,33 +35,32 @@ impl Policies {
         Self {
             all,
             told: 0,
-            now: Instant::now(),
             absorbed: None,
-            pings: VecDeque::new(),
         }
     }
 
     /// Tells those of the present read that have not been told, up to so many.
-    fn tell(&mut self, up_to: usize) {
-        if let Some(untold) = self.all.get_mut(self.told..up_to) {
-            untold
-                .iter_mut()
-                .for_each(|policy| policy.on_read(self.now));
-            self.told = up_to;
+    fn tell(&mut self, up_to: usize, now: Instant) {
+        if let Some(untold) = self.all.get_mut(usize::from(self.told)..up_to) {
+            untold.iter_mut().for_each(|policy| policy.on_read(now));
+            self.told = up_to as u16;
         }
+    }
+
+    fn tell_all(&mut self, now: Instant) {
+        self.tell(self.all.len(), now);
     }
 }
 
 impl Policy for Policies {
     fn on_read(&mut self, now: Instant) {
-        self.now = now;
         self.told = 0;
         let keepalive = self.all.iter().position(|policy| policy.expects_pong());
-        self.tell(keepalive.map_or(self.all.len(), |at| at + 1));
+        self.tell(keepalive.map_or(self.all.len(), |at| at + 1), now);
     }
 
-    fn on_passed(&mut self) {
-        self.tell(self.all.len());
+    fn on_passed(&mut self, now: Instant) {
+        self.tell_all(now);
     }
 
     fn inspects_frames(&self) -> bool {
@@ -74,20 +68,16 @@ impl Policy for Policies {
     }
 
     fn on_frame(&mut self, header: &Header) -> Option<Ending> {
-        // A pong may yet be taken out. No policy refuses one.
-        if header.opcode != OpCode::Pong {
-            self.tell(self.all.len());
-        }
-        let told = &mut self.all[..self.told];
-        told.iter_mut().find_map(|policy| policy.on_frame(header))
+        let mut told = self.all.iter_mut().take(usize::from(self.told));
+        told.find_map(|policy| policy.on_frame(header))
     }
 
     fn on_incoming(&mut self, event: &Event<'_>, now: Instant) {
         if self.absorbed.is_none() && matches!(event, Event::Control { .. }) {
-            self.tell(self.all.len());
+            self.tell_all(now);
         }
         let seeing = self.absorbed.unwrap_or(self.told);
-        for policy in &mut self.all[..seeing] {
+        for policy in self.all.iter_mut().take(usize::from(seeing)) {
             policy.on_incoming(event, now);
         }
         if matches!(event, Event::FrameEnd { .. }) {
@@ -107,11 +97,9 @@ impl Policy for Policies {
         }
     }
 
-    fn on_ping_sent(&mut self, now: Instant) {
-        let sender = self.pings.pop_front();
-        if let Some(policy) = sender.and_then(|at| self.all.get_mut(usize::from(at))) {
-            policy.on_ping_sent(now);
-        }
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
+        let mut all = self.all.iter_mut();
+        all.any(|policy| policy.on_ping_sent(payload, now))
     }
 
     fn expects_pong(&self) -> bool {
@@ -125,8 +113,8 @@ impl Policy for Policies {
         let Some(at) = self.all.iter_mut().position(takes) else {
             return false;
         };
-        self.tell(at + 1);
-        self.absorbed = Some(at + 1);
+        self.tell(at + 1, now);
+        self.absorbed = Some(at as u16 + 1);
         true
     }
 
@@ -147,21 +135,12 @@ impl Policy for Policies {
     }
 
     fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
-        for (at, policy) in self.all.iter_mut().enumerate() {
+        let is_due = |policy: &&mut Box<dyn Policy + Send>| {
             let deadline = policy.deadline_while(place.reads);
-            if deadline.is_none_or(|deadline| deadline > now) {
-                continue;
-            }
-            match policy.on_deadline(now, place) {
-                Some(ping @ Action::Ping(_)) => {
-                    self.pings.push_back(at as u8);
-                    return Some(ping);
-                }
-                Some(end) => return Some(end),
-                None => {}
-            }
-        }
-        None
+            deadline.is_some_and(|deadline| deadline <= now)
+        };
+        let mut due = self.all.iter_mut().filter(is_due);
+        due.find_map(|policy| policy.on_deadline(now, place))
     }
 
     fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -25,9 +25,11 @@ pub(crate) trait Policy: Unpin {
         let _ = now;
     }
 
-    /// Some of what was read passes on to the handler. Whoever has taken our pongs out of the stream
-    /// matters for no one but the [`Policies`](super::Policies), so nobody else need care.
-    fn on_passed(&mut self) {}
+    /// Not all of what was read is a pong of ours. Whoever has taken those out of the stream matters for
+    /// no one but the [`Policies`](super::Policies), so nobody else need care.
+    fn on_passed(&mut self, now: Instant) {
+        let _ = now;
+    }
 
     /// Whether [`on_frame`](Self::on_frame) may refuse frames, so that the handler must not see a
     /// part of a header before it has decided.
@@ -59,9 +61,10 @@ pub(crate) trait Policy: Unpin {
         let _ = now;
     }
 
-    /// Our ping is on its way.
-    fn on_ping_sent(&mut self, now: Instant) {
-        let _ = now;
+    /// A ping with this payload is on its way. Whether it is one of this policy's.
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
+        let _ = (payload, now);
+        false
     }
 
     /// Whether a pong that the peer might send now could be the answer to a ping of ours.

@@ -15,7 +15,6 @@ use super::{
     phase::{Closing, Phase, Telling},
 };
 use crate::{
-    handshake::Kind,
     map_upgrade::Upgrade,
     tunnel::{End, Tunnel},
 };
@@ -48,7 +47,7 @@ impl<S, P: Policy> Guarded<S, P> {
             io: Some(io),
             policy,
             incoming: Incoming::new(peer),
-            outgoing: Outgoing::new(peer, max_write(upgrade.kind)),
+            outgoing: Outgoing::new(peer, upgrade.kind),
             phase: Phase::Open,
             ended: false,
             clock: Clock::new(),
@@ -274,7 +273,7 @@ impl<S, P: Policy> fmt::Debug for Guarded<S, P> {
     }
 }
 
-const fn place<'a>(incoming: &'a Incoming, outgoing: &'a Outgoing, reads: bool) -> Place<'a> {
+fn place<'a>(incoming: &'a Incoming, outgoing: &'a Outgoing, reads: bool) -> Place<'a> {
     Place {
         reads,
         incoming: incoming.tracker(),
@@ -287,14 +286,5 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
-    }
-}
-
-/// hyper takes a write to an HTTP/2 stream whole, whatever its size and whether or not the client
-/// reads: only small ones are held back by the client's window.
-const fn max_write(kind: Kind) -> usize {
-    match kind {
-        Kind::Upgrade => usize::MAX,
-        Kind::ExtendedConnect => 16 * 1024,
     }
 }

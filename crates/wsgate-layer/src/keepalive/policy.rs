@@ -124,7 +124,10 @@ impl Policy for KeepalivePolicy {
         self.on_life(now);
     }
 
-    fn on_ping_sent(&mut self, now: Instant) {
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
+        if payload != self.pings.next_payload() {
+            return false;
+        }
         // The time of a ping that was not answered yet goes on.
         let was_open = self.pings.are_open();
         self.pings.sent();
@@ -138,6 +141,7 @@ impl Policy for KeepalivePolicy {
                 until: now + self.settings.pong_timeout,
             },
         };
+        true
     }
 
     fn expects_pong(&self) -> bool {

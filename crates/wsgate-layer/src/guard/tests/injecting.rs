@@ -13,6 +13,7 @@ use super::{
     planned::{OURS, Planned, REASON, at_once, politely},
     scripted,
 };
+use crate::handshake::Kind;
 
 #[tokio::test(start_paused = true)]
 async fn a_ping_goes_out_and_is_flushed_when_it_is_due() {
@@ -347,7 +348,7 @@ async fn the_policy_learns_that_the_peer_does_not_take_our_frame() {
 #[test]
 fn even_a_ping_that_comes_too_late_does_not_follow_our_close() {
     let (mut io, wire) = scripted();
-    let mut outgoing = Outgoing::new(Role::Client, usize::MAX);
+    let mut outgoing = Outgoing::new(Role::Client, Kind::Upgrade);
     let mut task = tokio_test::task::spawn(());
     let mut poll =
         |outgoing: &mut Outgoing| match task.enter(|cx, _| outgoing.poll_own(cx, &mut io)) {

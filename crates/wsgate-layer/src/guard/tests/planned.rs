@@ -182,10 +182,14 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
         self.told.notes().unblocked += 1;
     }
 
-    fn on_ping_sent(&mut self, now: Instant) {
-        self.told.notes().pings_sent.push(now);
-        self.expected.extend(self.due.pop_front());
-        self.plan_after(self.unless_answered.clone(), now);
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
+        let is_ours = self.due.front() == Some(&payload);
+        if is_ours {
+            self.told.notes().pings_sent.push(now);
+            self.expected.extend(self.due.pop_front());
+            self.plan_after(self.unless_answered.clone(), now);
+        }
+        is_ours
     }
 
     fn expects_pong(&self) -> bool {

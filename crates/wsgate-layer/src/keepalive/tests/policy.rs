@@ -74,8 +74,16 @@ impl Bench {
     #[track_caller]
     fn sends_ping(&mut self, second: u64) -> [u8; 8] {
         let payload = self.pings(second);
-        self.policy.on_ping_sent(self.at(second));
+        self.sent(payload, second);
         payload
+    }
+
+    /// The ping goes out.
+    #[track_caller]
+    fn sent(&mut self, payload: [u8; 8], second: u64) {
+        let at = self.at(second);
+        assert!(!self.policy.on_ping_sent(*b"another!", at));
+        assert!(self.policy.on_ping_sent(payload, at));
     }
 
     /// The deadline at this second asks for nothing.
@@ -189,7 +197,7 @@ fn a_ping_that_waits_for_a_boundary_has_no_deadline() {
         bench.waits(second);
     }
     assert!(!bench.pong(payload, 25), "not sent yet");
-    bench.policy.on_ping_sent(bench.at(28));
+    bench.sent(payload, 28);
     bench.dies(32);
 }
 
@@ -263,7 +271,7 @@ fn a_pong_may_come_while_the_next_ping_is_due() {
     let next = bench.pings(20);
     assert!(bench.pong(payload, 21));
     bench.waits(46);
-    bench.policy.on_ping_sent(bench.at(50));
+    bench.sent(next, 50);
     assert!(bench.pong(next, 51));
     assert_eq!(bench.round_trips.take(), [(Role::Client, secs(1))]);
 }
@@ -314,10 +322,10 @@ fn a_peer_that_has_sent_its_close_owes_nothing() {
 fn a_ping_that_leaves_after_the_peers_close_needs_no_answer() {
     let mut bench = Bench::new(&steady());
     bench.outgoing.feed(b"\x81\x05Hel", |_| {});
-    bench.pings(10);
+    let payload = bench.pings(10);
     bench.incoming.feed(b"\x88\x80\0\0\0\0", |_| {});
     bench.waits(14);
-    bench.policy.on_ping_sent(bench.at(15));
+    bench.sent(payload, 15);
     assert_eq!(bench.next(), None);
 }
 
@@ -350,7 +358,7 @@ fn no_two_intervals_are_alike() {
         let Some(Action::Ping(payload)) = bench.policy.on_deadline(now, place) else {
             panic!("no ping");
         };
-        bench.policy.on_ping_sent(now);
+        assert!(bench.policy.on_ping_sent(payload, now));
         assert!(bench.policy.absorbs_pong(payload, now));
         intervals.push(bench.policy.deadline().unwrap() - now);
     }

@@ -147,13 +147,17 @@ impl<const UNREAD: bool> Policy for Acting<UNREAD> {
         }
     }
 
-    fn on_ping_sent(&mut self, now: Instant) {
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
         let Layer::Pings { patience, .. } = self.layer else {
-            panic!("a ping of nobody's");
+            return false;
         };
-        let payload = self.due.take().expect("one was due");
-        let until = patience.map(|ms| now + millis(ms));
-        self.open.push((payload, until));
+        let is_ours = self.due == Some(payload);
+        if is_ours {
+            self.due = None;
+            let until = patience.map(|ms| now + millis(ms));
+            self.open.push((payload, until));
+        }
+        is_ours
     }
 
     fn expects_pong(&self) -> bool {
