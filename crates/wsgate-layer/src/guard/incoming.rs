@@ -18,13 +18,11 @@ use super::{Ending, Policy};
 pub(super) struct Incoming {
     /// Follows all that was read, also what the handler does not get.
     tracker: Tracker,
-    /// Where the last whole frame ended.
-    boundary: u64,
-    /// Whether the header of the frame after that is whole.
+    held: Held,
+    /// Whether the header of the frame that is under way is whole.
     begun: bool,
     /// Whether that frame may be the pong to a ping of ours.
     candidate: bool,
-    held: Held,
     /// Once a frame was refused, the handler gets nothing more. Then it matters no longer what passes
     /// but whether a Close of ours can be told, as it could when the frame came.
     deaf: Option<CanTell>,
@@ -68,6 +66,8 @@ struct Scan {
     cuts: Vec<(u64, u64)>,
     /// Where the refused frame begins.
     refused: Option<(u64, Ending)>,
+    /// Where the frame begins that is under way in the end, unless the handler has a part of it.
+    under_way: Option<u64>,
 }
 
 // ===== impl Incoming =====
@@ -76,14 +76,13 @@ impl Incoming {
     pub(super) const fn new(peer: Role) -> Self {
         Self {
             tracker: Tracker::new(peer).allow_rsv(Rsv::ALL),
-            boundary: 0,
-            begun: false,
-            candidate: false,
             held: Held {
                 bytes: [0; MAX_HELD],
                 len: 0,
                 given: None,
             },
+            begun: false,
+            candidate: false,
             deaf: None,
         }
     }
@@ -170,9 +169,12 @@ impl Incoming {
             kept = without(&mut chunk[..start], base, &scan.cuts);
             return (kept, Some(ending));
         }
-        if self.must_hold(chunk, base, policy) {
-            kept = (self.boundary - base) as usize;
-            self.held.hold(&chunk[kept..]);
+        if let Some(start) = scan.under_way {
+            let start = (start - base) as usize;
+            if self.must_hold(&chunk[start..], policy) {
+                kept = start;
+                self.held.hold(&chunk[kept..]);
+            }
         }
         let kept = without(&mut chunk[..kept], base, &scan.cuts);
         if kept > 0 {
@@ -211,15 +213,15 @@ impl Incoming {
         }
         if !scan.cuts.is_empty() {
             self.held.clear();
-        } else if !self.must_hold(self.held.bytes(), base, policy) {
+        } else if scan.under_way.is_none() || !self.must_hold(self.held.bytes(), policy) {
             self.held.release();
             policy.on_passed(now);
         }
         Poll::Ready(Ok(None))
     }
 
-    /// Follows a chunk and tells the policy what is in it. A pong that began before `base` is not
-    /// ours: the handler has a part of it already.
+    /// Follows a chunk and tells the policy what is in it. What the handler does not have yet begins
+    /// at `base`; a pong that began before is not ours.
     fn scan<P: Policy>(&mut self, chunk: &[u8], base: u64, policy: &mut P, now: Instant) -> Scan {
         policy.on_read(now);
         let expects_pong = policy.expects_pong();
@@ -227,6 +229,7 @@ impl Incoming {
         let mut scan = Scan {
             cuts: Vec::new(),
             refused: None,
+            under_way: (self.tracker.at_boundary() || self.held.is_holding()).then_some(base),
         };
         let mut ours = None;
         self.tracker.feed(chunk, |event| {
@@ -267,7 +270,7 @@ impl Incoming {
                         .map(|_| *start);
                 }
                 Event::FrameEnd { end, .. } => {
-                    self.boundary = *end;
+                    scan.under_way = Some(*end);
                     self.begun = false;
                     if let Some(start) = ours.take() {
                         scan.cuts.push((start, *end));
@@ -277,6 +280,9 @@ impl Incoming {
             }
             policy.on_incoming(&event, now);
         });
+        if self.tracker.at_boundary() || self.tracker.is_lost() {
+            scan.under_way = None;
+        }
         if scan.refused.is_some() {
             // What the handler gets ends at the boundary before the refused frame.
             self.deaf = Some(!closed);
@@ -284,16 +290,13 @@ impl Incoming {
         scan
     }
 
-    /// Whether the frame that is under way must be kept from the handler for now. `bytes` are the
-    /// last ones that were read, from `base` on.
-    fn must_hold<P: Policy>(&self, bytes: &[u8], base: u64, policy: &P) -> bool {
-        if self.tracker.at_boundary() || self.tracker.is_lost() || self.boundary < base {
-            return false;
-        }
+    /// Whether the frame that is under way must be kept from the handler for now. `bytes` are what
+    /// there is of it.
+    fn must_hold<P: Policy>(&self, bytes: &[u8], policy: &P) -> bool {
         if self.begun {
             return self.candidate;
         }
-        let first = bytes.get((self.boundary - base) as usize);
+        let first = bytes.first();
         let maybe_pong = first.is_some_and(|b| OpCode::from_bits(*b) == OpCode::Pong);
         policy.inspects_frames() || (policy.expects_pong() && maybe_pong)
     }
