@@ -9,13 +9,13 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Wakes the task at an instant, or before it: a deadline that moves into the future leaves the timer
-/// alone until it rings, so that traffic costs nothing here.
+/// alone until it rings, so that traffic costs nothing here. Without a deadline there is no timer.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    /// Made for the first deadline.
+    /// There only while there is a deadline to wait for, or nobody has come since it rang.
     timer: Option<Pin<Box<Sleep>>>,
-    /// When the timer had rung and the handler was there, but there was nothing to set it for.
-    heard: Option<Instant>,
+    /// Whether it rang, and the handler was there, but there was nothing to set it for.
+    heard: bool,
 }
 
 /// For how long the timer may have rung unheard before that is strange. Handlers do wait for other
@@ -28,7 +28,7 @@ impl Clock {
     pub(super) const fn new() -> Self {
         Self {
             timer: None,
-            heard: None,
+            heard: false,
         }
     }
 
@@ -46,9 +46,7 @@ impl Clock {
 
     /// Takes note that the handler is there, should the timer have rung.
     pub(super) fn hear(&mut self) {
-        if self.timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
-            self.heard = Some(Instant::now());
-        }
+        self.heard |= self.timer.take_if(|timer| timer.is_elapsed()).is_some();
     }
 
     /// Whether the timer will ring at `next`, or before.
@@ -57,15 +55,14 @@ impl Clock {
         timer.is_some_and(|timer| !timer.is_elapsed() && timer.deadline() <= next)
     }
 
-    /// Whether the timer rang long ago and nobody has come. `first` is the deadline for which none
+    /// Whether the timer rang long ago and nobody has come. `first` gives the deadline for which none
     /// was made yet.
-    pub(super) fn is_unheard(&self, first: Option<Instant>) -> bool {
+    pub(super) fn is_unheard(&self, first: impl FnOnce() -> Option<Instant>) -> bool {
         let rung = match &self.timer {
-            Some(timer) if timer.is_elapsed() => Some(timer.deadline()),
-            Some(_) => None,
-            None => first,
+            Some(timer) => timer.is_elapsed().then(|| timer.deadline()),
+            None if self.heard => None,
+            None => first(),
         };
-        let last = rung.map(|rung| self.heard.map_or(rung, |heard| heard.max(rung)));
-        last.is_some_and(|last| last + UNHEARD < Instant::now())
+        rung.is_some_and(|rung| rung + UNHEARD < Instant::now())
     }
 }

@@ -243,13 +243,13 @@ impl<S, P: Policy> Guarded<S, P> {
     /// Whether the handler does not read although it could: then the timer has rung long ago, or was
     /// never made.
     pub(super) fn is_unread(&self) -> bool {
-        !self.ended && self.clock.is_unheard(self.policy.deadline())
+        !self.ended && self.clock.is_unheard(|| self.policy.deadline())
     }
 
     /// A handler that does not read takes all chances from us.
     pub(super) fn warn_if_unread(&self) {
         static WARNED: Once = Once::new();
-        if !WARNED.is_completed() && self.is_unread() {
+        if self.is_unread() {
             WARNED.call_once(|| {
                 tracing::warn!(
                     "a handler does not read its WebSocket, so that no layer can act on it: go on \
