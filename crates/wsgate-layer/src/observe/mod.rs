@@ -117,7 +117,8 @@ struct Settings {
     trusted: TrustedProxies,
 }
 
-type Observers = Arc<[Arc<dyn Observer>]>;
+// Each WebSocket holds it: a pointer to a slice would take twice as much.
+type Observers = Arc<Vec<Arc<dyn Observer>>>;
 
 // ===== impl ObserveLayer =====
 
@@ -126,7 +127,7 @@ impl ObserveLayer {
     pub fn new(observer: impl Observer) -> Self {
         Self {
             settings: Settings {
-                observers: Arc::new([Arc::new(observer)]),
+                observers: Arc::new(vec![Arc::new(observer)]),
                 trusted: TrustedProxies::none(),
             },
         }
@@ -152,8 +153,7 @@ impl ObserveLayer {
     #[must_use]
     pub fn and(mut self, observer: impl Observer) -> Self {
         let more: Arc<dyn Observer> = Arc::new(observer);
-        let observers = self.settings.observers.iter().cloned();
-        self.settings.observers = observers.chain([more]).collect();
+        Arc::make_mut(&mut self.settings.observers).push(more);
         self
     }
 

@@ -19,11 +19,18 @@ pub(super) struct ObservePolicy {
     first: Option<First>,
     /// How the stream itself ended first.
     ended: Option<Ended>,
-    /// What has been told of the traffic: from the client, and to it.
+    /// Boxed, so that only those pay for it who want it.
+    traffic: Option<Box<Telling>>,
+}
+
+/// Tells of the traffic now and then.
+#[derive(Debug, Default)]
+struct Telling {
+    /// What has been told: from the client, and to it.
     told: [Counts; 2],
     /// When to tell more. Set only while there is something to tell, so that an idle tunnel has no
     /// timer.
-    tell_at: Option<Instant>,
+    next: Option<Instant>,
 }
 
 /// Where a Close came from.
@@ -41,14 +48,14 @@ const TRAFFIC_EVERY: Duration = Duration::from_secs(10);
 
 impl ObservePolicy {
     pub(super) fn new(record: Arc<Record>, tunnel: Tunnel) -> Self {
+        let traffic = record.wants_traffic().then(Box::default);
         Self {
             record,
             tunnel,
             opened: Instant::now(),
             first: None,
             ended: None,
-            told: [Counts::default(); 2],
-            tell_at: None,
+            traffic,
         }
     }
 
@@ -68,21 +75,28 @@ impl ObservePolicy {
         }
     }
 
-    fn on_bytes(&mut self) {
-        self.tell_at
-            .get_or_insert_with(|| Instant::now() + TRAFFIC_EVERY);
+    fn on_bytes(&mut self, now: impl FnOnce() -> Instant) {
+        if let Some(traffic) = &mut self.traffic {
+            let next = &mut traffic.next;
+            next.get_or_insert_with(|| now() + TRAFFIC_EVERY);
+        }
     }
 
     fn tell_traffic(&mut self, place: Place<'_>) {
-        self.tell_at = None;
+        let Some(telling) = &mut self.traffic else {
+            return;
+        };
+        telling.next = None;
         let counts = [place.incoming.counts(), place.outgoing.counts()];
-        if counts == self.told {
+        if counts == telling.told {
             return;
         }
-        let traffic = Traffic::between(self.told, counts);
-        self.told = counts;
+        let traffic = Traffic::between(telling.told, counts);
+        telling.told = counts;
         let tell = |observer: &dyn Observer, handshake: &Handshake<'_>| {
-            observer.traffic(handshake, &traffic);
+            if observer.wants_traffic() {
+                observer.traffic(handshake, &traffic);
+            }
         };
         self.record.tell(&self.tunnel, tell);
     }
@@ -111,8 +125,8 @@ impl Policy for ObservePolicy {
         true
     }
 
-    fn on_read(&mut self, _: Instant) {
-        self.on_bytes();
+    fn on_read(&mut self, now: Instant) {
+        self.on_bytes(|| now);
     }
 
     fn on_incoming(&mut self, event: &Event<'_>, _: Instant) {
@@ -120,12 +134,12 @@ impl Policy for ObservePolicy {
     }
 
     fn on_outgoing(&mut self, event: &Event<'_>) {
-        self.on_bytes();
+        self.on_bytes(Instant::now);
         self.on_event(Role::Server, event);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.tell_at
+        self.traffic.as_ref()?.next
     }
 
     fn on_deadline(&mut self, _: Instant, place: Place<'_>) -> Option<Action> {

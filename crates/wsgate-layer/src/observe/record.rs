@@ -34,14 +34,15 @@ pub(super) struct Record {
     observers: Observers,
     id: u64,
     route: Option<MatchedPath>,
-    client: Option<IpAddr>,
     peer: Option<SocketAddr>,
+    /// The client, where that is not the peer. Boxed, so that only those behind proxies pay for it.
+    behind: Option<Box<IpAddr>>,
     protocol: Kind,
     scheme: Scheme,
     /// A copy, as a `HeaderValue` would keep the whole head of the request in memory.
     host: Option<Box<str>>,
-    came: Instant,
-    span: Span,
+    /// Boxed, so that only those pay for one that have it.
+    span: Option<Box<Span>>,
 }
 
 /// A handshake of which it is not known yet what comes of it. Dropped, it tells that nobody waited.
@@ -49,6 +50,7 @@ pub(super) struct Record {
 pub(super) struct Unsettled {
     record: Arc<Record>,
     tunnel: Tunnel,
+    came: Instant,
     /// What is wrong with it, if anything. It is the handler's to refuse it, though.
     refusal: Option<Refusal>,
     settled: bool,
@@ -63,34 +65,38 @@ impl Record {
     fn new<B>(settings: &Settings, protocol: Kind, req: &Request<B>, tunnel: &Tunnel) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let peer = client::peer_addr(req.extensions());
+        let client = peer.map(|p| settings.trusted.client(p.ip(), req.headers()));
         let mut record = Self {
             observers: settings.observers.clone(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             route: req.extensions().get::<MatchedPath>().cloned(),
-            client: peer.map(|p| settings.trusted.client(p.ip(), req.headers())),
             peer,
+            behind: client.filter(|c| Some(*c) != ip(peer)).map(Box::new),
             protocol,
             scheme: client::scheme(req),
             host: host(req),
-            came: Instant::now(),
-            span: Span::none(),
+            span: None,
         };
         let observers = record.observers.iter();
         let mut spans = observers.map(|o| o.span(&record.handshake(tunnel)));
         let span = spans.find(|span| !span.is_none());
         drop(spans);
-        record.span = span.unwrap_or_else(Span::none);
+        record.span = span.map(Box::new);
         record
     }
 
     /// Tells each observer.
     pub(super) fn tell(&self, tunnel: &Tunnel, what: impl Fn(&dyn Observer, &Handshake<'_>)) {
         let handshake = self.handshake(tunnel);
-        self.span.in_scope(|| {
-            for observer in &*self.observers {
-                what(&**observer, &handshake);
-            }
-        });
+        let _in_span = self.span.as_ref().map(|span| span.enter());
+        for observer in &*self.observers {
+            what(&**observer, &handshake);
+        }
+    }
+
+    /// Whether any observer wants to be told of traffic.
+    pub(super) fn wants_traffic(&self) -> bool {
+        self.observers.iter().any(|o| o.wants_traffic())
     }
 
     fn handshake<'a>(&'a self, tunnel: &'a Tunnel) -> Handshake<'a> {
@@ -98,7 +104,7 @@ impl Record {
         Handshake {
             id: self.id,
             route: route.unwrap_or(Handshake::UNMATCHED),
-            client: self.client,
+            client: self.behind.as_deref().copied().or(ip(self.peer)),
             peer: self.peer,
             protocol: self.protocol,
             scheme: &self.scheme,
@@ -132,6 +138,11 @@ impl fmt::Debug for Record {
     }
 }
 
+/// An address as [`TrustedProxies::client`](client::TrustedProxies::client) gives it.
+fn ip(peer: Option<SocketAddr>) -> Option<IpAddr> {
+    peer.map(|peer| peer.ip().to_canonical())
+}
+
 /// The host that the client asked for. An authority goes before the field (RFC 9112 3.2.2).
 fn host<B>(req: &Request<B>) -> Option<Box<str>> {
     let authority = req.uri().authority().map(Authority::as_str);
@@ -147,7 +158,7 @@ fn host<B>(req: &Request<B>) -> Option<Box<str>> {
 impl Unsettled {
     /// Takes a handshake in and tells that it came.
     pub(super) fn new<B>(settings: &Settings, protocol: Kind, req: &mut Request<B>) -> Self {
-        let tunnel = Tunnel::of(req.extensions_mut());
+        let (tunnel, came) = (Tunnel::of(req.extensions_mut()), Instant::now());
         let record = Arc::new(Record::new(settings, protocol, req, &tunnel));
         let watch: Arc<dyn Watch> = record.clone();
         tunnel.watch(watch);
@@ -155,13 +166,15 @@ impl Unsettled {
         Self {
             record,
             tunnel,
+            came,
             refusal: handshake::check(req).err(),
             settled: false,
         }
     }
 
     pub(super) fn span(&self) -> Span {
-        self.record.span.clone()
+        let span = self.record.span.as_deref();
+        span.cloned().unwrap_or_else(Span::none)
     }
 
     /// It was answered, but not with a WebSocket.
@@ -178,7 +191,7 @@ impl Unsettled {
     /// It was answered with a WebSocket, and here is its stream.
     pub(super) fn opened(mut self, status: StatusCode) -> (Arc<Record>, Tunnel) {
         self.settled = true;
-        let took = self.record.came.elapsed();
+        let took = self.came.elapsed();
         let opened = Opened { status, took };
         let tell = |observer: &dyn Observer, handshake: &Handshake<'_>| {
             observer.opened(handshake, &opened);
@@ -189,7 +202,7 @@ impl Unsettled {
 
     fn tell_refused(&mut self, status: Option<StatusCode>, why: Option<Why<'_>>) {
         self.settled = true;
-        let took = self.record.came.elapsed();
+        let took = self.came.elapsed();
         let refused = Refused { status, why, took };
         let tell = |observer: &dyn Observer, handshake: &Handshake<'_>| {
             observer.refused(handshake, &refused);

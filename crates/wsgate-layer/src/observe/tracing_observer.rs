@@ -111,6 +111,10 @@ impl Observer for TracingObserver {
         );
     }
 
+    fn wants_traffic(&self) -> bool {
+        false
+    }
+
     fn ping(&self, _: &Handshake<'_>, ping: &Ping) {
         tracing::trace!(
             websocket.peer = match ping.peer {

@@ -149,7 +149,11 @@ impl Stack for RecommendedLog {
 
 struct Indifferent;
 
-impl Observer for Indifferent {}
+impl Observer for Indifferent {
+    fn wants_traffic(&self) -> bool {
+        false
+    }
+}
 
 /// The outermost first.
 fn recommended<S>() -> impl Layer<S, Service: Handshakes>

@@ -49,6 +49,35 @@ async fn is_told_every_ten_seconds_while_there_is_some() {
     assert_eq!(told.len(), 2, "{told:?}");
 }
 
+/// Does not want to know what passes.
+struct Incurious(Diary);
+
+impl Observer for Incurious {
+    fn wants_traffic(&self) -> bool {
+        false
+    }
+
+    fn traffic(&self, handshake: &Handshake<'_>, traffic: &Traffic) {
+        self.0.traffic(handshake, traffic);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn is_told_to_those_who_want_it() {
+    let (curious, incurious) = (Diary::default(), Diary::default());
+    let layer = ObserveLayer::new(Incurious(incurious.clone())).and(curious.clone());
+    let (_, mut client, handler) = open(&layer).await;
+    let handler = reader(handler);
+    curious.read();
+
+    client.write_all(CLIENT_HELLO).await.unwrap();
+    sleep(11 * SECOND).await;
+    assert_eq!(curious.read(), ["traffic 1/11 0/0"]);
+    assert!(incurious.read().is_empty());
+    drop(client);
+    handler.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_websocket_has_no_timer() {
     let diary = Diary::default();
