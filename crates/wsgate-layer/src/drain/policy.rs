@@ -7,7 +7,7 @@ use std::{
 use tokio::{sync::futures::OwnedNotified, time::Instant};
 
 use super::shared::Live;
-use crate::guard::{Action, Place, Policy};
+use crate::guard::{Action, Place, Policy, Wants};
 
 /// Ends its WebSocket at a moment of its own, once the drain has begun.
 #[derive(Debug)]
@@ -61,6 +61,10 @@ impl DrainPolicy {
 }
 
 impl Policy for DrainPolicy {
+    fn wants(&self) -> Wants {
+        Wants::SIGNAL
+    }
+
     // A drain does not wait for a handler that is busy.
     fn counts_unread(&self) -> bool {
         true

@@ -32,9 +32,21 @@ impl Clock {
         }
     }
 
+    /// It is another task from now on that is woken, if there is a timer.
+    pub(super) fn follow(&mut self, cx: &mut Context<'_>) {
+        if let Some(timer) = &mut self.timer {
+            // Whether it has rung is seen with the next poll.
+            let _ = timer.as_mut().poll(cx);
+        }
+    }
+
     /// Pending: the task will be woken at `next`, or before. Ready: it has rung, perhaps for an
-    /// instant that was given earlier.
+    /// instant that was given earlier. A task that is not the one of the last time has to
+    /// [say so](Self::follow).
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, next: Instant) -> Poll<()> {
+        if self.is_set_for(next) {
+            return Poll::Pending;
+        }
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(next)));

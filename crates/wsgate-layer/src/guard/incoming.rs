@@ -12,7 +12,7 @@ use tokio::{
 };
 use wsgate_frame::{Event, OpCode, Role, Rsv, Tracker};
 
-use super::{Ending, Policy};
+use super::{Ending, Policy, Wants};
 
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -298,7 +298,7 @@ impl Incoming {
         }
         let first = bytes.first();
         let maybe_pong = first.is_some_and(|b| OpCode::from_bits(*b) == OpCode::Pong);
-        policy.inspects_frames() || (policy.expects_pong() && maybe_pong)
+        policy.wants().include(Wants::REFUSE) || (policy.expects_pong() && maybe_pong)
     }
 
     /// Reads on without passing anything, until the peer's end.
@@ -366,10 +366,15 @@ impl Held {
     }
 
     /// Gives the handler what it may have. Whether there was anything.
+    #[inline]
     fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        let Some(given) = self.given else {
-            return false;
-        };
+        match self.given {
+            Some(given) => self.give_from(given, buf),
+            None => false,
+        }
+    }
+
+    fn give_from(&mut self, given: u8, buf: &mut ReadBuf<'_>) -> bool {
         let rest = &self.bytes()[usize::from(given)..];
         let n = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..n]);

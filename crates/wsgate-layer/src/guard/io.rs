@@ -13,7 +13,7 @@ use tokio::{
 };
 use wsgate_frame::Event;
 
-use super::{Guarded, Policy, incoming::Came, outgoing::Sent, phase::Phase};
+use super::{Guarded, Policy, Wants, incoming::Came, outgoing::Sent, phase::Phase};
 
 impl<S, P> Guarded<S, P>
 where
@@ -22,7 +22,15 @@ where
 {
     /// Sends what is due, as far as the handler leaves the write half to us. Whether the policy was
     /// told of something.
+    #[inline]
     fn tend(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        match self.outgoing.is_tended() {
+            true => Ok(false),
+            false => self.send(cx),
+        }
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut told = false;
         let Some(io) = &mut self.io else {
             return Ok(told);
@@ -61,31 +69,37 @@ where
         }
     }
 
-    /// What of ours goes before the handler's next bytes.
-    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// What of ours goes before the handler's next bytes. `told` becomes true if the policy was told of
+    /// something.
+    fn poll_own(&mut self, cx: &mut Context<'_>, told: &mut bool) -> Poll<io::Result<()>> {
         let Some(io) = &mut self.io else {
             return Poll::Ready(Ok(()));
         };
         loop {
             match ready!(self.outgoing.poll_own(cx, io))? {
-                Some(Sent::Ping(payload)) => on_ping_sent(&mut self.policy, payload),
+                Some(Sent::Ping(payload)) => {
+                    on_ping_sent(&mut self.policy, payload);
+                    *told = true;
+                }
                 Some(Sent::Close) => {}
                 None => return Poll::Ready(Ok(())),
             }
         }
     }
 
-    /// Runs something on the write half for the handler, which may have to wait for it.
+    /// Runs something on the write half for the handler, which may have to wait for it. `told` says
+    /// whether that may bring a deadline nearer.
     fn poll_for_handler<T>(
         &mut self,
         cx: &mut Context<'_>,
         nothing: T,
+        mut told: bool,
         run: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if self.io.is_none() {
             return Poll::Ready(Ok(nothing));
         }
-        let polled = match self.poll_own(cx) {
+        let polled = match self.poll_own(cx, &mut told) {
             Poll::Ready(Ok(())) => run(self, cx),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
@@ -104,7 +118,7 @@ where
             self.policy.on_unblocked(Instant::now());
         }
         if polled.is_ready() {
-            self.tell_reader();
+            self.tell_reader(told);
         }
         polled.map(Ok)
     }
@@ -250,7 +264,8 @@ where
             return poll_discard(cx, buf.len());
         }
         me.warn_if_unread();
-        me.poll_for_handler(cx, buf.len(), |me, cx| {
+        let told = me.policy.wants().include(Wants::FRAMES);
+        me.poll_for_handler(cx, buf.len(), told, |me, cx| {
             let (Some(io), false) = (&mut me.io, me.outgoing.discards()) else {
                 return Poll::Ready(Ok(buf.len()));
             };
@@ -275,7 +290,8 @@ where
             return self.poll_write(cx, first.map_or(&[], |b| b));
         }
         me.warn_if_unread();
-        me.poll_for_handler(cx, all, |me, cx| {
+        let told = me.policy.wants().include(Wants::FRAMES);
+        me.poll_for_handler(cx, all, told, |me, cx| {
             let Some(io) = &mut me.io else {
                 return Poll::Ready(Ok(all));
             };
@@ -291,7 +307,7 @@ where
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut()
-            .poll_for_handler(cx, (), |me, cx| match &mut me.io {
+            .poll_for_handler(cx, (), false, |me, cx| match &mut me.io {
                 Some(io) => me.outgoing.poll_flush(cx, io),
                 None => Poll::Ready(Ok(())),
             })
@@ -299,7 +315,7 @@ where
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut()
-            .poll_for_handler(cx, (), |me, cx| match &mut me.io {
+            .poll_for_handler(cx, (), false, |me, cx| match &mut me.io {
                 Some(io) => {
                     me.policy.on_shutdown();
                     me.outgoing.poll_shutdown(cx, io)

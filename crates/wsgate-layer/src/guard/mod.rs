@@ -46,7 +46,7 @@ use std::time::Duration;
 
 pub(crate) use self::{
     policies::Policies,
-    policy::{Action, Ending, PeerEnds, Place, Policy},
+    policy::{Action, Ending, PeerEnds, Place, Policy, Wants},
     stream::Guarded,
 };
 

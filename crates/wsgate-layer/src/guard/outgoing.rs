@@ -113,6 +113,11 @@ impl Outgoing {
         self.closed
     }
 
+    /// Whether there is nothing of ours to send or to flush.
+    pub(super) const fn is_tended(&self) -> bool {
+        self.ours.is_none() && !self.unflushed
+    }
+
     /// Sends a ping at the next boundary.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
         self.ours.get_or_insert_default().pings.push_back(payload);
@@ -147,6 +152,7 @@ impl Outgoing {
     }
 
     /// One frame of ours, to its end. Ready with `None` when there is none to send here and now.
+    #[inline]
     pub(super) fn poll_own<W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 use wsgate_frame::{Event, Header};
 
-use super::{Action, Ending, Place, Policy};
+use super::{Action, Ending, Place, Policy, Wants};
 
 /// The policies of layers that stand one directly round the other, as one. They decide as if each had
 /// a stream of its own:
@@ -25,6 +25,8 @@ pub(crate) struct Policies {
     told: u16,
     /// How many, from the outermost on, see the pong that is just being taken out.
     absorbed: Option<u16>,
+    /// What any of them wants.
+    wants: Wants,
 }
 
 // ===== impl Policies =====
@@ -32,7 +34,9 @@ pub(crate) struct Policies {
 impl Policies {
     /// Takes the outermost first.
     pub(crate) fn new(all: Box<[Box<dyn Policy + Send>]>) -> Self {
+        let wants = all.iter().map(|policy| policy.wants());
         Self {
+            wants: wants.fold(Wants::NOTHING, Wants::and),
             all,
             told: 0,
             absorbed: None,
@@ -53,32 +57,47 @@ impl Policies {
 }
 
 impl Policy for Policies {
+    fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    fn counts_unread(&self) -> bool {
+        self.all.iter().any(|policy| policy.counts_unread())
+    }
+
     fn on_read(&mut self, now: Instant) {
         self.told = 0;
-        let keepalive = self.all.iter().position(|policy| policy.expects_pong());
-        self.tell(keepalive.map_or(self.all.len(), |at| at + 1), now);
+        match self.expects_pong() {
+            true => {
+                let keepalive = self.all.iter().position(|policy| policy.expects_pong());
+                self.tell(keepalive.map_or(self.all.len(), |at| at + 1), now);
+            }
+            false => self.tell_all(now),
+        }
     }
 
     fn on_passed(&mut self, now: Instant) {
         self.tell_all(now);
     }
 
-    fn inspects_frames(&self) -> bool {
-        self.all.iter().any(|policy| policy.inspects_frames())
-    }
-
     fn on_frame(&mut self, header: &Header) -> Option<Ending> {
+        if !self.wants.include(Wants::HEADERS) {
+            return None;
+        }
         let mut told = self.all.iter_mut().take(usize::from(self.told));
         told.find_map(|policy| policy.on_frame(header))
     }
 
     fn on_incoming(&mut self, event: &Event<'_>, now: Instant) {
-        if self.absorbed.is_none() && matches!(event, Event::Control { .. }) {
+        let is_control = matches!(event, Event::Control { .. });
+        if is_control && self.absorbed.is_none() {
             self.tell_all(now);
         }
-        let seeing = self.absorbed.unwrap_or(self.told);
-        for policy in self.all.iter_mut().take(usize::from(seeing)) {
-            policy.on_incoming(event, now);
+        if is_control || self.wants.include(Wants::FRAMES) {
+            let seeing = self.absorbed.unwrap_or(self.told);
+            for policy in self.all.iter_mut().take(usize::from(seeing)) {
+                policy.on_incoming(event, now);
+            }
         }
         if matches!(event, Event::FrameEnd { .. }) {
             self.absorbed = None;
@@ -86,8 +105,10 @@ impl Policy for Policies {
     }
 
     fn on_outgoing(&mut self, event: &Event<'_>) {
-        for policy in &mut self.all {
-            policy.on_outgoing(event);
+        if matches!(event, Event::Control { .. }) || self.wants.include(Wants::FRAMES) {
+            for policy in &mut self.all {
+                policy.on_outgoing(event);
+            }
         }
     }
 
@@ -103,7 +124,7 @@ impl Policy for Policies {
     }
 
     fn expects_pong(&self) -> bool {
-        self.all.iter().any(|policy| policy.expects_pong())
+        self.wants.include(Wants::PONGS) && self.all.iter().any(|policy| policy.expects_pong())
     }
 
     fn absorbs_pong(&mut self, payload: [u8; 8], now: Instant) -> bool {
@@ -119,6 +140,9 @@ impl Policy for Policies {
     }
 
     fn pauses_until(&self) -> Option<Instant> {
+        if !self.wants.include(Wants::PAUSES) {
+            return None;
+        }
         let pauses = self.all.iter().map(|policy| policy.pauses_until());
         pauses.max().flatten()
     }
@@ -144,6 +168,9 @@ impl Policy for Policies {
     }
 
     fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.wants.include(Wants::SIGNAL) {
+            return Poll::Pending;
+        }
         let signals = self.all.iter_mut().map(|policy| policy.poll_signal(cx));
         // Each has to be asked, to know whom to wake.
         match signals.filter(Poll::is_ready).count() {

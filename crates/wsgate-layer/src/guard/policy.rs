@@ -14,6 +14,9 @@ use crate::tunnel::Cause;
 /// Whatever a policy is told may change its [`deadline`](Self::deadline), which is asked for after
 /// each call.
 pub(crate) trait Policy: Unpin {
+    /// What it is to be asked or told of what not all of them have to do with. Must not change.
+    fn wants(&self) -> Wants;
+
     /// Whether the deadline counts while nobody reads from the peer: because a limit pauses it, or
     /// the handler cannot go on. A policy that waits for something to be read leaves it `false`.
     fn counts_unread(&self) -> bool {
@@ -31,27 +34,24 @@ pub(crate) trait Policy: Unpin {
         let _ = now;
     }
 
-    /// Whether [`on_frame`](Self::on_frame) may refuse frames, so that the handler must not see a
-    /// part of a header before it has decided.
-    fn inspects_frames(&self) -> bool {
-        false
-    }
-
     /// A frame's header came from the peer. With an [`Ending`], neither the frame nor anything after
-    /// it reaches the handler.
+    /// it reaches the handler. For those who want to see the [headers](Wants::HEADERS), and may
+    /// [refuse](Wants::REFUSE) frames if they said so.
     fn on_frame(&mut self, header: &Header) -> Option<Ending> {
         let _ = header;
         None
     }
 
     /// Something came from the peer. All its events come here, those of a frame that
-    /// [`on_frame`](Self::on_frame) has let in too.
+    /// [`on_frame`](Self::on_frame) has let in too, for those who want to know of all
+    /// [frames](Wants::FRAMES); for the others, control frames at least.
     fn on_incoming(&mut self, event: &Event<'_>, now: Instant) {
         let _ = (event, now);
     }
 
-    /// Something went to the peer from the handler's side. Frames of our own do not come here. Asking
-    /// for the time is left to those who need it.
+    /// Something went to the peer from the handler's side, told as what comes
+    /// [from the peer](Self::on_incoming). Frames of our own do not come here. Asking for the time is
+    /// left to those who need it.
     fn on_outgoing(&mut self, event: &Event<'_>) {
         let _ = event;
     }
@@ -67,7 +67,8 @@ pub(crate) trait Policy: Unpin {
         false
     }
 
-    /// Whether a pong that the peer might send now could be the answer to a ping of ours.
+    /// Whether a pong that the peer might send now could be the answer to a ping of ours. For those who
+    /// [ping](Wants::PONGS).
     fn expects_pong(&self) -> bool {
         false
     }
@@ -79,7 +80,8 @@ pub(crate) trait Policy: Unpin {
         false
     }
 
-    /// Until when nothing is to be read from the peer. While it is in the future the peer waits.
+    /// Until when nothing is to be read from the peer. While it is in the future the peer waits. For
+    /// those who [pause](Wants::PAUSES) it.
     fn pauses_until(&self) -> Option<Instant> {
         None
     }
@@ -103,7 +105,7 @@ pub(crate) trait Policy: Unpin {
 
     /// Waits for something other than time, on behalf of the handler's task. Ready once: what came of
     /// it may have changed the [`deadline`](Self::deadline). Called on every read that finds nothing,
-    /// so it has to be cheap.
+    /// so it has to be cheap. For those who have a [signal](Wants::SIGNAL) to wait for.
     fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = cx;
         Poll::Pending
@@ -123,6 +125,11 @@ pub(crate) trait Policy: Unpin {
         let _ = place;
     }
 }
+
+/// What a policy has to do with. Asking several for what none of them has takes longer than all else
+/// that is done for a small message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wants(u8);
 
 /// Where a stream stands.
 #[derive(Clone, Copy, Debug)]
@@ -166,4 +173,41 @@ pub(crate) enum PeerEnds {
     Politely { until: Instant },
     /// It is dead: cut at once.
     AtOnce,
+}
+
+// ===== impl Wants =====
+
+impl Wants {
+    /// Reads, writes, control frames and the time: what all are told.
+    pub(crate) const NOTHING: Self = Self(0);
+    /// To know of frames and messages. Only one that does can have an earlier deadline for something
+    /// that was written.
+    pub(crate) const FRAMES: Self = Self(1 << 0);
+    /// To be asked about each frame of the peer.
+    pub(crate) const HEADERS: Self = Self(1 << 1);
+    /// To refuse some of them, so that the handler must not see a part of a header before it is decided.
+    pub(crate) const REFUSE: Self = Self(1 << 2).and(Self::HEADERS);
+    /// The pongs to its pings.
+    pub(crate) const PONGS: Self = Self(1 << 3);
+    /// To have the peer wait.
+    pub(crate) const PAUSES: Self = Self(1 << 4);
+    /// To be woken by something other than time.
+    pub(crate) const SIGNAL: Self = Self(1 << 5);
+
+    /// Both.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This where `is_wanted`, else nothing.
+    pub(crate) const fn only_if(self, is_wanted: bool) -> Self {
+        match is_wanted {
+            true => self,
+            false => Self::NOTHING,
+        }
+    }
+
+    pub(crate) const fn include(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 }

@@ -176,9 +176,14 @@ impl<S, P: Policy> Guarded<S, P> {
     /// could have been read from just now.
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>, reads: bool) {
         match &mut self.reader {
-            _ if !reads && !self.policy.counts_unread() => self.reader = None,
-            Some(reader) => reader.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
+            Some(reader) if reader.will_wake(cx.waker()) => {}
+            reader => {
+                self.clock.follow(cx);
+                *reader = Some(cx.waker().clone());
+            }
+        }
+        if !reads && !self.policy.counts_unread() {
+            self.reader = None;
         }
         loop {
             let signalled = self.phase.is_open() && self.policy.poll_signal(cx).is_ready();
@@ -216,15 +221,17 @@ impl<S, P: Policy> Guarded<S, P> {
     }
 
     /// The handler wrote: wakes the task that waits to read if that, or a frame of ours that went out
-    /// before it, brought about what that task cannot know.
-    pub(super) fn tell_reader(&mut self) {
+    /// before it, brought about what that task cannot know. `told` says whether the policy was told of
+    /// such a thing.
+    pub(super) fn tell_reader(&mut self, told: bool) {
         let Some(reader) = &self.reader else {
             return;
         };
         let news = match &self.phase {
-            Phase::Open => self
-                .due(true)
-                .is_some_and(|due| !self.clock.is_set_for(due)),
+            Phase::Open => {
+                let due = told.then(|| self.due(true)).flatten();
+                due.is_some_and(|due| !self.clock.is_set_for(due))
+            }
             Phase::Closing(_) => self.is_closed(),
             Phase::Telling(_) | Phase::Over => false,
         };

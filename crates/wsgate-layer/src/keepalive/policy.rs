@@ -10,7 +10,7 @@ use super::{
     pings::{Answered, Pings},
 };
 use crate::{
-    guard::{Action, Ending, PeerEnds, Place, Policy},
+    guard::{Action, Ending, PeerEnds, Place, Policy, Wants},
     tunnel::{Cause, Tunnel},
 };
 
@@ -109,6 +109,10 @@ impl KeepalivePolicy {
 }
 
 impl Policy for KeepalivePolicy {
+    fn wants(&self) -> Wants {
+        Wants::PONGS
+    }
+
     fn on_read(&mut self, now: Instant) {
         if let State::Quiet { since } = &mut self.state
             && self.settings.postponed

@@ -3,7 +3,7 @@ use wsgate_frame::{CloseCode, Header, MAX_CONTROL_PAYLOAD, OpCode};
 
 use super::{Excess, Rate, bucket::Bucket, gate::Permit};
 use crate::{
-    guard::{Action, Ending, LINGER, PeerEnds, Place, Policy},
+    guard::{Action, Ending, LINGER, PeerEnds, Place, Policy, Wants},
     tunnel::{Cause, Limit, Tunnel},
 };
 
@@ -126,16 +126,20 @@ impl LimitPolicy {
 }
 
 impl Policy for LimitPolicy {
+    fn wants(&self) -> Wants {
+        let has_size = self.frame_size != NO_LIMIT || self.message_size != NO_LIMIT;
+        let has_rate = self.messages.is_some() || self.bytes.is_some();
+        let ends = has_size || (has_rate && self.excess == Excess::Close);
+        let holds_back = has_rate && self.excess == Excess::HoldBack;
+        Wants::HEADERS
+            .and(Wants::REFUSE.only_if(ends))
+            .and(Wants::PAUSES.only_if(holds_back))
+    }
+
     fn on_read(&mut self, now: Instant) {
         self.now = now;
         self.pause = None;
         self.has_read = true;
-    }
-
-    fn inspects_frames(&self) -> bool {
-        let has_size = self.frame_size != NO_LIMIT || self.message_size != NO_LIMIT;
-        let has_rate = self.messages.is_some() || self.bytes.is_some();
-        has_size || (has_rate && self.excess == Excess::Close)
     }
 
     fn on_frame(&mut self, header: &Header) -> Option<Ending> {

@@ -5,7 +5,7 @@ use wsgate_frame::{Counts, Event, OpCode, Role};
 
 use super::{Closed, ClosedBy, Ended, Handshake, Observer, Traffic, record::Record};
 use crate::{
-    guard::{Action, Place, Policy},
+    guard::{Action, Place, Policy, Wants},
     tunnel::Tunnel,
 };
 
@@ -121,6 +121,10 @@ impl ObservePolicy {
 }
 
 impl Policy for ObservePolicy {
+    fn wants(&self) -> Wants {
+        Wants::FRAMES.only_if(self.traffic.is_some())
+    }
+
     fn counts_unread(&self) -> bool {
         true
     }

@@ -6,7 +6,7 @@ use wsgate_frame::{CloseCode, Event, Role};
 
 use super::end;
 use crate::{
-    guard::{Action, Guarded, Place, Policy, forward_io},
+    guard::{Action, Guarded, Place, Policy, Wants, forward_io},
     map_upgrade::Upgrade,
     settings::{positive, sendable},
     stack::{Accepted, InStream, Sits},
@@ -168,6 +168,10 @@ impl IdlePolicy {
 }
 
 impl Policy for IdlePolicy {
+    fn wants(&self) -> Wants {
+        Wants::FRAMES
+    }
+
     fn on_incoming(&mut self, event: &Event<'_>, now: Instant) {
         self.on_event(event, || now);
     }

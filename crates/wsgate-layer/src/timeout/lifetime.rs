@@ -6,7 +6,7 @@ use wsgate_frame::{CloseCode, Role};
 
 use super::end;
 use crate::{
-    guard::{Action, Guarded, Place, Policy, forward_io},
+    guard::{Action, Guarded, Place, Policy, Wants, forward_io},
     map_upgrade::Upgrade,
     settings::{Jittered, sendable},
     stack::{Accepted, InStream, Sits},
@@ -131,6 +131,10 @@ forward_io!(LifetimeIo);
 // ===== impl LifetimePolicy =====
 
 impl Policy for LifetimePolicy {
+    fn wants(&self) -> Wants {
+        Wants::NOTHING
+    }
+
     fn counts_unread(&self) -> bool {
         true
     }

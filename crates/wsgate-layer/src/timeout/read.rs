@@ -6,7 +6,7 @@ use wsgate_frame::{CloseCode, Role};
 
 use super::end;
 use crate::{
-    guard::{Action, Guarded, Place, Policy, forward_io},
+    guard::{Action, Guarded, Place, Policy, Wants, forward_io},
     map_upgrade::Upgrade,
     settings::{positive, sendable},
     stack::{Accepted, InStream, Sits},
@@ -120,6 +120,10 @@ forward_io!(ReadTimeoutIo);
 // ===== impl ReadTimeoutPolicy =====
 
 impl Policy for ReadTimeoutPolicy {
+    fn wants(&self) -> Wants {
+        Wants::NOTHING
+    }
+
     fn on_read(&mut self, now: Instant) {
         self.last = now;
     }

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 use wsgate_frame::{CloseCode, Event, Header, Tracker};
 
-use super::super::{Action, Ending, LINGER, PeerEnds, Place, Policy};
+use super::super::{Action, Ending, LINGER, PeerEnds, Place, Policy, Wants};
 use crate::tunnel::Cause;
 
 /// Does what a test has planned, and notes what it is told.
@@ -148,16 +148,18 @@ impl<const UNREAD: bool> Planned<UNREAD> {
 }
 
 impl<const UNREAD: bool> Policy for Planned<UNREAD> {
+    fn wants(&self) -> Wants {
+        let refuse = Wants::REFUSE.only_if(self.refuses.is_some());
+        let always = Wants::FRAMES.and(Wants::PONGS).and(Wants::PAUSES);
+        always.and(Wants::SIGNAL).and(refuse)
+    }
+
     fn counts_unread(&self) -> bool {
         UNREAD
     }
 
     fn on_read(&mut self, _: Instant) {
         self.told.notes().reads += 1;
-    }
-
-    fn inspects_frames(&self) -> bool {
-        self.refuses.is_some()
     }
 
     fn on_frame(&mut self, header: &Header) -> Option<Ending> {

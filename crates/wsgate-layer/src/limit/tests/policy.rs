@@ -3,7 +3,7 @@ use wsgate_frame::{CloseCode, Header, OpCode, Rsv, Tracker};
 
 use super::*;
 use crate::{
-    guard::{Action, Ending, PeerEnds, Place, Policy},
+    guard::{Action, Ending, PeerEnds, Place, Policy, Wants},
     limit::{
         Excess, Rate,
         gate::Permit,
@@ -305,7 +305,7 @@ fn of_two_debts_the_longer_counts() {
 
 #[test]
 fn headers_are_held_only_where_frames_may_be_refused() {
-    let inspects = |limits| policy(limits).0.inspects_frames();
+    let inspects = |limits| policy(limits).0.wants().include(Wants::REFUSE);
     let sizes = StreamLimits {
         message_size: Some(1),
         ..StreamLimits::default()

@@ -11,7 +11,7 @@ use wsgate_frame::{CloseCode, Header};
 use super::case::{Case, Layer, Leaves};
 use crate::{
     guard::{
-        Action, Ending, Guarded, LINGER, PeerEnds, Place, Policies, Policy,
+        Action, Ending, Guarded, LINGER, PeerEnds, Place, Policies, Policy, Wants,
         tests::{Peer, scripted},
     },
     handshake::Kind,
@@ -130,12 +130,17 @@ impl<const UNREAD: bool> Acting<UNREAD> {
 }
 
 impl<const UNREAD: bool> Policy for Acting<UNREAD> {
-    fn counts_unread(&self) -> bool {
-        UNREAD
+    fn wants(&self) -> Wants {
+        match self.layer {
+            Layer::Pings { .. } => Wants::PONGS,
+            Layer::Ends { .. } => Wants::NOTHING,
+            Layer::RefusesAbove { .. } => Wants::REFUSE,
+            Layer::Pauses { .. } => Wants::PAUSES,
+        }
     }
 
-    fn inspects_frames(&self) -> bool {
-        matches!(self.layer, Layer::RefusesAbove { .. })
+    fn counts_unread(&self) -> bool {
+        UNREAD
     }
 
     fn on_frame(&mut self, header: &Header) -> Option<Ending> {
