@@ -55,6 +55,7 @@ pub mod headers;
 pub mod keepalive;
 pub mod limit;
 pub mod map_upgrade;
+mod moment;
 pub mod observe;
 pub mod origin;
 mod settings;

@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::{
     plan::{LONGEST, Plan, Settings},
     shared::{Counts, Shared},
 };
+use crate::moment::Moment;
 
 /// A drain under way, from [`Drain::within`](super::Drain::within). Ready when no WebSocket is left,
 /// or its deadline has passed.
@@ -85,7 +86,7 @@ impl fmt::Debug for Draining {
 
 /// The WebSockets end themselves; this begins, waits, and tells.
 async fn drain(shared: Arc<Shared>, settings: Settings, deadline: Duration) -> Drained {
-    let start = Instant::now();
+    let start = Moment::now();
     let plan = shared.begin(|live| Plan::new(settings, start, deadline, live));
     let live = shared.counts().live;
     if live > 0 {
@@ -96,7 +97,7 @@ async fn drain(shared: Arc<Shared>, settings: Settings, deadline: Duration) -> D
     loop {
         let empty = shared.empty();
         let counts = shared.counts();
-        let now = Instant::now();
+        let now = Moment::now();
         if counts.live == 0 || now >= give_up {
             let drained = Drained::new(counts, now - start);
             drained.log();
@@ -107,7 +108,7 @@ async fn drain(shared: Arc<Shared>, settings: Settings, deadline: Duration) -> D
             tick = now + TICK;
         }
         // Either way: look again.
-        let _ = timeout_at(tick.min(give_up), empty).await;
+        let _ = timeout_at(tick.min(give_up).into(), empty).await;
     }
 }
 

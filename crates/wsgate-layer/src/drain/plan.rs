@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use tokio::time::Instant;
 use wsgate_frame::CloseCode;
 
 use crate::{
     guard::{Ending, PeerEnds},
+    moment::Moment,
     tunnel::Cause,
 };
 
@@ -19,11 +19,11 @@ pub(super) struct Settings {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     code: CloseCode,
-    start: Instant,
+    start: Moment,
     /// In which all Closes go out, counted from the start.
     pub(super) window: Duration,
     /// When what is left is cut.
-    pub(super) until: Instant,
+    pub(super) until: Moment,
 }
 
 /// The window for each WebSocket, where there are few: a hundred come back in a second.
@@ -47,7 +47,7 @@ impl Default for Settings {
 
 impl Plan {
     /// For so many WebSockets, from now on.
-    pub(super) fn new(settings: Settings, start: Instant, deadline: Duration, live: usize) -> Self {
+    pub(super) fn new(settings: Settings, start: Moment, deadline: Duration, live: usize) -> Self {
         let deadline = deadline.min(LONGEST);
         let few = WINDOW_EACH.saturating_mul(u32::try_from(live).unwrap_or(u32::MAX));
         Self {
@@ -59,7 +59,7 @@ impl Plan {
     }
 
     /// When to close a WebSocket: any moment of the window is as likely as another.
-    pub(super) fn any_moment(&self) -> Instant {
+    pub(super) fn any_moment(&self) -> Moment {
         self.start + self.window.mul_f64(rand::random())
     }
 
@@ -88,7 +88,7 @@ mod tests {
                 spread: Duration::from_secs(spread),
                 ..Settings::default()
             };
-            let plan = Plan::new(settings, Instant::now(), deadline, live);
+            let plan = Plan::new(settings, Moment::now(), deadline, live);
             assert_eq!(plan.window, Duration::from_millis(millis));
         }
         let seconds = Duration::from_secs;
@@ -111,7 +111,7 @@ mod tests {
                 code,
                 ..Settings::default()
             };
-            let start = Instant::now();
+            let start = Moment::now();
             let ending = Plan::new(settings, start, Duration::from_secs(1), 1).ending();
             assert_eq!((ending.code, ending.reason), (code, reason));
         }

@@ -4,17 +4,20 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio::{sync::futures::OwnedNotified, time::Instant};
+use tokio::sync::futures::OwnedNotified;
 
 use super::shared::Live;
-use crate::guard::{Action, Place, Policy, Wants};
+use crate::{
+    guard::{Action, Place, Policy, Wants},
+    moment::Moment,
+};
 
 /// Ends its WebSocket at a moment of its own, once the drain has begun.
 #[derive(Debug)]
 pub(super) struct DrainPolicy {
     live: Live,
     /// Set as soon as it is known that the drain has begun.
-    moment: Option<Instant>,
+    moment: Option<Moment>,
     /// From the first wait until then.
     waits: Option<Waits>,
 }
@@ -37,7 +40,7 @@ impl DrainPolicy {
         Self {
             live: live.open(),
             // The drain has waited for its handshake, and others wait for the drain.
-            moment: late.then(Instant::now),
+            moment: late.then(Moment::now),
             waits: None,
         }
     }
@@ -70,7 +73,7 @@ impl Policy for DrainPolicy {
         true
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         self.moment
     }
 
@@ -86,7 +89,7 @@ impl Policy for DrainPolicy {
         Poll::Ready(())
     }
 
-    fn on_deadline(&mut self, _: Instant, _: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, _: Moment, _: Place<'_>) -> Option<Action> {
         let plan = self.live.shared().plan()?;
         Some(Action::End(plan.ending()))
     }

@@ -1,14 +1,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::{
-    sync::{
-        Notify,
-        futures::{Notified, OwnedNotified},
-    },
-    time::Instant,
+use tokio::sync::{
+    Notify,
+    futures::{Notified, OwnedNotified},
 };
 
 use super::plan::Plan;
+use crate::moment::Moment;
 
 /// What all layers, WebSockets and futures of one drain have in common.
 #[derive(Debug, Default)]
@@ -88,7 +86,7 @@ impl Shared {
         counts.live -= 1;
         let Some(plan) = self.plan() else { return };
         if open {
-            match Instant::now() < plan.until {
+            match Moment::now() < plan.until {
                 true => counts.closed += 1,
                 false => counts.cut += 1,
             }

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use crate::moment::Moment;
+use tokio::time::{Sleep, sleep_until};
 
 /// Wakes the task at an instant, or before it: a deadline that moves into the future leaves the timer
 /// alone until it rings, so that traffic costs nothing here. Without a deadline there is no timer.
@@ -43,15 +44,15 @@ impl Clock {
     /// Pending: the task will be woken at `next`, or before. Ready: it has rung, perhaps for an
     /// instant that was given earlier. A task that is not the one of the last time has to
     /// [say so](Self::follow).
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, next: Instant) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, next: Moment) -> Poll<()> {
         if self.is_set_for(next) {
             return Poll::Pending;
         }
         let timer = self
             .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(next)));
-        if timer.deadline() > next || timer.is_elapsed() {
-            timer.as_mut().reset(next);
+            .get_or_insert_with(|| Box::pin(sleep_until(next.into())));
+        if Moment::from(timer.deadline()) > next || timer.is_elapsed() {
+            timer.as_mut().reset(next.into());
         }
         timer.as_mut().poll(cx)
     }
@@ -62,19 +63,19 @@ impl Clock {
     }
 
     /// Whether the timer will ring at `next`, or before.
-    pub(super) fn is_set_for(&self, next: Instant) -> bool {
+    pub(super) fn is_set_for(&self, next: Moment) -> bool {
         let timer = self.timer.as_ref();
-        timer.is_some_and(|timer| !timer.is_elapsed() && timer.deadline() <= next)
+        timer.is_some_and(|timer| !timer.is_elapsed() && Moment::from(timer.deadline()) <= next)
     }
 
     /// Whether the timer rang long ago and nobody has come. `first` gives the deadline for which none
     /// was made yet.
-    pub(super) fn is_unheard(&self, first: impl FnOnce() -> Option<Instant>) -> bool {
+    pub(super) fn is_unheard(&self, first: impl FnOnce() -> Option<Moment>) -> bool {
         let rung = match &self.timer {
-            Some(timer) => timer.is_elapsed().then(|| timer.deadline()),
+            Some(timer) => timer.is_elapsed().then(|| timer.deadline().into()),
             None if self.heard => None,
             None => first(),
         };
-        rung.is_some_and(|rung| rung + UNHEARD < Instant::now())
+        rung.is_some_and(|rung| rung + UNHEARD < Moment::now())
     }
 }

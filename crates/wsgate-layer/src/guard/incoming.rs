@@ -6,13 +6,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, ReadBuf},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, ReadBuf};
 use wsgate_frame::{Event, OpCode, Role, Rsv, Tracker};
 
 use super::{Ending, Policy, Wants};
+use crate::moment::Moment;
 
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -53,7 +51,7 @@ const DISCARD_ROUNDS: usize = 16;
 #[derive(Debug)]
 pub(super) enum Came {
     /// The handler's buffer has something more in it, since then.
-    Bytes(Instant),
+    Bytes(Moment),
     /// The peer has ended.
     Eof,
     /// The policy refused a frame. The handler's buffer has what came before it, if anything.
@@ -124,7 +122,7 @@ impl Incoming {
                 return self.poll_discard(cx, io, buf);
             }
             if self.held.give(buf) {
-                return Poll::Ready(Ok(Came::Bytes(Instant::now())));
+                return Poll::Ready(Ok(Came::Bytes(Moment::now())));
             }
             if self.held.is_holding() {
                 if let Some(came) = ready!(self.poll_held(cx, io, policy))? {
@@ -138,7 +136,7 @@ impl Incoming {
             if buf.filled().len() == start {
                 return Poll::Ready(Ok(Came::Eof));
             }
-            let now = Instant::now();
+            let now = Moment::now();
             let (kept, refused) = self.pass(&mut buf.filled_mut()[start..], policy, now);
             buf.set_filled(start + kept);
             if let Some(ending) = refused {
@@ -157,7 +155,7 @@ impl Incoming {
         &mut self,
         chunk: &mut [u8],
         policy: &mut P,
-        now: Instant,
+        now: Moment,
     ) -> (usize, Option<Ending>) {
         let base = self.tracker.offset();
         let scan = self.scan(chunk, base, policy, now);
@@ -204,7 +202,7 @@ impl Incoming {
             return Poll::Ready(Ok(None));
         }
         let base = self.tracker.offset() - self.held.len() as u64;
-        let now = Instant::now();
+        let now = Moment::now();
         let scan = self.scan(more, base, policy, now);
         self.held.hold(more);
         if let Some((_, ending)) = scan.refused {
@@ -222,7 +220,7 @@ impl Incoming {
 
     /// Follows a chunk and tells the policy what is in it. What the handler does not have yet begins
     /// at `base`; a pong that began before is not ours.
-    fn scan<P: Policy>(&mut self, chunk: &[u8], base: u64, policy: &mut P, now: Instant) -> Scan {
+    fn scan<P: Policy>(&mut self, chunk: &[u8], base: u64, policy: &mut P, now: Moment) -> Scan {
         policy.on_read(now);
         let expects_pong = policy.expects_pong();
         let mut closed = self.tracker.is_closed();

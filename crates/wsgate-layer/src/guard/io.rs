@@ -9,11 +9,11 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::coop,
-    time::Instant,
 };
 use wsgate_frame::Event;
 
 use super::{Guarded, Policy, Wants, incoming::Came, outgoing::Sent, phase::Phase};
+use crate::moment::Moment;
 
 impl<S, P> Guarded<S, P>
 where
@@ -115,7 +115,7 @@ where
         if polled.is_pending() {
             self.outgoing.block(cx);
         } else if self.outgoing.unblock() {
-            self.policy.on_unblocked(Instant::now());
+            self.policy.on_unblocked(Moment::now());
         }
         if polled.is_ready() {
             self.tell_reader(told);
@@ -326,7 +326,7 @@ where
 }
 
 fn on_ping_sent<P: Policy>(policy: &mut P, payload: [u8; 8]) {
-    let is_known = policy.on_ping_sent(payload, Instant::now());
+    let is_known = policy.on_ping_sent(payload, Moment::now());
     debug_assert!(is_known, "a ping of nobody's");
 }
 

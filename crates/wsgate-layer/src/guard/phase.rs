@@ -1,9 +1,10 @@
 //! How far a WebSocket has come; drawn in the [module](super).
 
-use tokio::{io::ReadBuf, time::Instant};
+use tokio::io::ReadBuf;
 use wsgate_frame::ControlFrame;
 
 use super::Ending;
+use crate::moment::Moment;
 
 #[derive(Debug)]
 pub(super) enum Phase {
@@ -17,7 +18,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) ending: Ending,
-    pub(super) until: Instant,
+    pub(super) until: Moment,
 }
 
 /// The handler is reading our Close.

@@ -5,10 +5,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::time::Instant;
 use wsgate_frame::{Event, Header};
 
 use super::{Action, Ending, Place, Policy, Wants};
+use crate::moment::Moment;
 
 /// The policies of layers that stand one directly round the other, as one. They decide as if each had
 /// a stream of its own:
@@ -44,14 +44,14 @@ impl Policies {
     }
 
     /// Tells those of the present read that have not been told, up to so many.
-    fn tell(&mut self, up_to: usize, now: Instant) {
+    fn tell(&mut self, up_to: usize, now: Moment) {
         if let Some(untold) = self.all.get_mut(usize::from(self.told)..up_to) {
             untold.iter_mut().for_each(|policy| policy.on_read(now));
             self.told = up_to as u16;
         }
     }
 
-    fn tell_all(&mut self, now: Instant) {
+    fn tell_all(&mut self, now: Moment) {
         self.tell(self.all.len(), now);
     }
 }
@@ -65,7 +65,7 @@ impl Policy for Policies {
         self.all.iter().any(|policy| policy.counts_unread())
     }
 
-    fn on_read(&mut self, now: Instant) {
+    fn on_read(&mut self, now: Moment) {
         self.told = 0;
         match self.expects_pong() {
             true => {
@@ -76,7 +76,7 @@ impl Policy for Policies {
         }
     }
 
-    fn on_passed(&mut self, now: Instant) {
+    fn on_passed(&mut self, now: Moment) {
         self.tell_all(now);
     }
 
@@ -88,7 +88,7 @@ impl Policy for Policies {
         told.find_map(|policy| policy.on_frame(header))
     }
 
-    fn on_incoming(&mut self, event: &Event<'_>, now: Instant) {
+    fn on_incoming(&mut self, event: &Event<'_>, now: Moment) {
         let is_control = matches!(event, Event::Control { .. });
         if is_control && self.absorbed.is_none() {
             self.tell_all(now);
@@ -112,13 +112,13 @@ impl Policy for Policies {
         }
     }
 
-    fn on_unblocked(&mut self, now: Instant) {
+    fn on_unblocked(&mut self, now: Moment) {
         for policy in &mut self.all {
             policy.on_unblocked(now);
         }
     }
 
-    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Moment) -> bool {
         let mut all = self.all.iter_mut();
         all.any(|policy| policy.on_ping_sent(payload, now))
     }
@@ -127,7 +127,7 @@ impl Policy for Policies {
         self.wants.include(Wants::PONGS) && self.all.iter().any(|policy| policy.expects_pong())
     }
 
-    fn absorbs_pong(&mut self, payload: [u8; 8], now: Instant) -> bool {
+    fn absorbs_pong(&mut self, payload: [u8; 8], now: Moment) -> bool {
         let takes = |policy: &mut Box<dyn Policy + Send>| {
             policy.expects_pong() && policy.absorbs_pong(payload, now)
         };
@@ -139,7 +139,7 @@ impl Policy for Policies {
         true
     }
 
-    fn pauses_until(&self) -> Option<Instant> {
+    fn pauses_until(&self) -> Option<Moment> {
         if !self.wants.include(Wants::PAUSES) {
             return None;
         }
@@ -147,18 +147,18 @@ impl Policy for Policies {
         pauses.max().flatten()
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         self.deadline_while(true)
     }
 
-    fn deadline_while(&self, reads: bool) -> Option<Instant> {
+    fn deadline_while(&self, reads: bool) -> Option<Moment> {
         let deadlines = self.all.iter();
         deadlines
             .filter_map(|policy| policy.deadline_while(reads))
             .min()
     }
 
-    fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, now: Moment, place: Place<'_>) -> Option<Action> {
         let is_due = |policy: &&mut Box<dyn Policy + Send>| {
             let deadline = policy.deadline_while(place.reads);
             deadline.is_some_and(|deadline| deadline <= now)

@@ -3,10 +3,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::time::Instant;
 use wsgate_frame::{CloseCode, Event, Header, Tracker};
 
-use crate::tunnel::Cause;
+use crate::{moment::Moment, tunnel::Cause};
 
 /// What one layer does in a WebSocket's stream: decisions only. It does no I/O, has no timer, and is
 /// told the time. [`Guarded`](super::Guarded) does what it says.
@@ -24,13 +23,13 @@ pub(crate) trait Policy: Unpin {
     }
 
     /// Bytes came from the peer. Called once for each read, before the events in it.
-    fn on_read(&mut self, now: Instant) {
+    fn on_read(&mut self, now: Moment) {
         let _ = now;
     }
 
     /// Not all of what was read is a pong of ours. Whoever has taken those out of the stream matters for
     /// no one but the [`Policies`](super::Policies), so nobody else need care.
-    fn on_passed(&mut self, now: Instant) {
+    fn on_passed(&mut self, now: Moment) {
         let _ = now;
     }
 
@@ -45,7 +44,7 @@ pub(crate) trait Policy: Unpin {
     /// Something came from the peer. All its events come here, those of a frame that
     /// [`on_frame`](Self::on_frame) has let in too, for those who want to know of all
     /// [frames](Wants::FRAMES); for the others, control frames at least.
-    fn on_incoming(&mut self, event: &Event<'_>, now: Instant) {
+    fn on_incoming(&mut self, event: &Event<'_>, now: Moment) {
         let _ = (event, now);
     }
 
@@ -57,12 +56,12 @@ pub(crate) trait Policy: Unpin {
     }
 
     /// A write for which the handler had to wait went on: the peer has read something.
-    fn on_unblocked(&mut self, now: Instant) {
+    fn on_unblocked(&mut self, now: Moment) {
         let _ = now;
     }
 
     /// A ping with this payload is on its way. Whether it is one of this policy's.
-    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Moment) -> bool {
         let _ = (payload, now);
         false
     }
@@ -75,30 +74,30 @@ pub(crate) trait Policy: Unpin {
 
     /// The peer sent a pong with a payload of eight bytes while one
     /// [was expected](Self::expects_pong). Whether it is ours, and the handler is not to see it.
-    fn absorbs_pong(&mut self, payload: [u8; 8], now: Instant) -> bool {
+    fn absorbs_pong(&mut self, payload: [u8; 8], now: Moment) -> bool {
         let _ = (payload, now);
         false
     }
 
     /// Until when nothing is to be read from the peer. While it is in the future the peer waits. For
     /// those who [pause](Wants::PAUSES) it.
-    fn pauses_until(&self) -> Option<Instant> {
+    fn pauses_until(&self) -> Option<Moment> {
         None
     }
 
     /// When to call [`on_deadline`](Self::on_deadline); `None` for never. It may move into the future
     /// as often as it likes, at no cost: the timer is set anew when the old one has run out.
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         None
     }
 
     /// The deadline while the peer is read from, or while it is not.
-    fn deadline_while(&self, reads: bool) -> Option<Instant> {
+    fn deadline_while(&self, reads: bool) -> Option<Moment> {
         self.deadline().filter(|_| reads || self.counts_unread())
     }
 
     /// The deadline has passed. Called again as long as there is one that has.
-    fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, now: Moment, place: Place<'_>) -> Option<Action> {
         let _ = (now, place);
         None
     }
@@ -170,7 +169,7 @@ pub(crate) struct Ending {
 pub(crate) enum PeerEnds {
     /// It gets a Close at the next boundary, and has so long to answer. The handler goes on reading
     /// until then.
-    Politely { until: Instant },
+    Politely { until: Moment },
     /// It is dead: cut at once.
     AtOnce,
 }

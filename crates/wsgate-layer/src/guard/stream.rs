@@ -4,7 +4,6 @@ use std::{
     task::{Context, Waker},
 };
 
-use tokio::time::Instant;
 use wsgate_frame::{ControlFrame, Role};
 
 use super::{
@@ -16,6 +15,7 @@ use super::{
 };
 use crate::{
     map_upgrade::Upgrade,
+    moment::Moment,
     tunnel::{End, Tunnel},
 };
 
@@ -145,7 +145,7 @@ impl<S, P: Policy> Guarded<S, P> {
     // ----- time -----
 
     /// When something is to be done although nothing passes.
-    fn due(&self, reads: bool) -> Option<Instant> {
+    fn due(&self, reads: bool) -> Option<Moment> {
         match &self.phase {
             Phase::Open => self.policy.deadline_while(reads),
             Phase::Closing(closing) => Some(closing.until),
@@ -153,7 +153,7 @@ impl<S, P: Policy> Guarded<S, P> {
         }
     }
 
-    fn on_due(&mut self, now: Instant, reads: bool) {
+    fn on_due(&mut self, now: Moment, reads: bool) {
         match &self.phase {
             Phase::Open => {
                 let place = place(&self.incoming, &self.outgoing, reads);
@@ -197,7 +197,7 @@ impl<S, P: Policy> Guarded<S, P> {
                     false => break,
                 }
             };
-            let now = Instant::now();
+            let now = Moment::now();
             if due.is_some_and(|due| due <= now) {
                 self.on_due(now, reads);
             } else if next <= now {
@@ -210,7 +210,7 @@ impl<S, P: Policy> Guarded<S, P> {
 
     /// The same where the task goes on anyway: a stream that always has something to read never
     /// comes to wait for the timer.
-    pub(super) fn check_clock(&mut self, cx: &mut Context<'_>, now: Instant) {
+    pub(super) fn check_clock(&mut self, cx: &mut Context<'_>, now: Moment) {
         if self.phase.is_open() {
             let _ = self.policy.poll_signal(cx);
         }
@@ -244,7 +244,7 @@ impl<S, P: Policy> Guarded<S, P> {
     /// Whether nothing is to be read now.
     pub(super) fn pauses(&self) -> bool {
         let until = self.policy.pauses_until();
-        self.phase.is_open() && until.is_some_and(|until| until > Instant::now())
+        self.phase.is_open() && until.is_some_and(|until| until > Moment::now())
     }
 
     /// Whether the handler does not read although it could: then the timer has rung long ago, or was
@@ -289,7 +289,7 @@ fn place<'a>(incoming: &'a Incoming, outgoing: &'a Outgoing, reads: bool) -> Pla
     }
 }
 
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+fn earlier(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),

@@ -81,7 +81,6 @@ pub(crate) mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
 use tower_layer::Layer;
 use wsgate_frame::{CloseCode, Role};
 
@@ -89,6 +88,7 @@ use self::policy::KeepalivePolicy;
 pub use self::stream::KeepaliveIo;
 use crate::{
     map_upgrade::Upgrade,
+    moment::Moment,
     settings::{Jittered, positive, sendable},
     stack::{Accepted, InStream, Sits},
 };
@@ -196,7 +196,7 @@ impl KeepaliveLayer {
 
     fn policy(&self, peer: Role, upgrade: &Upgrade) -> KeepalivePolicy {
         let settings = Arc::clone(&self.settings);
-        KeepalivePolicy::new(settings, peer, upgrade.tunnel.clone(), Instant::now())
+        KeepalivePolicy::new(settings, peer, upgrade.tunnel.clone(), Moment::now())
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {

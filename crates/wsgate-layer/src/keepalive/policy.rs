@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
 use wsgate_frame::Role;
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::{
     guard::{Action, Ending, PeerEnds, Place, Policy, Wants},
+    moment::Moment,
     tunnel::{Cause, Tunnel},
 };
 
@@ -38,19 +38,19 @@ pub(super) struct KeepalivePolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// No ping waits for its pong. The interval runs since then.
-    Quiet { since: Instant },
+    Quiet { since: Moment },
     /// A ping is to be sent.
     Due {
         /// When to see whether the peer is dead.
-        until: Instant,
+        until: Moment,
         /// Whether by then it will have had the whole time for a sign of life, without the ping.
         counts: bool,
     },
     /// A ping was sent.
     Sent {
-        at: Instant,
+        at: Moment,
         /// When the peer is dead.
-        until: Instant,
+        until: Moment,
     },
     /// The peer has sent a Close. It would still have to answer pings until it gets one (RFC 6455
     /// 5.5.2), but many implementations do not.
@@ -60,7 +60,7 @@ enum State {
 // ===== impl KeepalivePolicy =====
 
 impl KeepalivePolicy {
-    pub(super) fn new(settings: Arc<Settings>, peer: Role, tunnel: Tunnel, now: Instant) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, peer: Role, tunnel: Tunnel, now: Moment) -> Self {
         Self {
             settings,
             tunnel,
@@ -78,14 +78,14 @@ impl KeepalivePolicy {
 
     /// Since when the interval runs when the last ping was sent `at`, and the pong timeout ends at
     /// `until`: it was set by the last sign of life.
-    fn since(&self, at: Instant, until: Instant) -> Instant {
+    fn since(&self, at: Moment, until: Moment) -> Moment {
         match self.settings.postponed {
             true => at.max(until - self.settings.pong_timeout),
             false => at,
         }
     }
 
-    fn on_life(&mut self, now: Instant) {
+    fn on_life(&mut self, now: Moment) {
         match &mut self.state {
             State::Due { until, counts } => {
                 *until = now + self.settings.pong_timeout;
@@ -97,7 +97,7 @@ impl KeepalivePolicy {
     }
 
     /// Quiet, Sent -> Due.
-    fn ping(&mut self, until: Instant, place: Place<'_>) -> Option<Action> {
+    fn ping(&mut self, until: Moment, place: Place<'_>) -> Option<Action> {
         self.state = State::Due {
             until,
             // At a boundary it goes out at once, unless the peer takes nothing.
@@ -113,7 +113,7 @@ impl Policy for KeepalivePolicy {
         Wants::PONGS
     }
 
-    fn on_read(&mut self, now: Instant) {
+    fn on_read(&mut self, now: Moment) {
         if let State::Quiet { since } = &mut self.state
             && self.settings.postponed
         {
@@ -124,11 +124,11 @@ impl Policy for KeepalivePolicy {
 
     // Does not postpone the ping: a client that only ever takes would be asked for nothing, and a read
     // timeout in front of us would never see it answer.
-    fn on_unblocked(&mut self, now: Instant) {
+    fn on_unblocked(&mut self, now: Moment) {
         self.on_life(now);
     }
 
-    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Moment) -> bool {
         if payload != self.pings.next_payload() {
             return false;
         }
@@ -152,7 +152,7 @@ impl Policy for KeepalivePolicy {
         self.pings.are_open()
     }
 
-    fn absorbs_pong(&mut self, payload: [u8; 8], now: Instant) -> bool {
+    fn absorbs_pong(&mut self, payload: [u8; 8], now: Moment) -> bool {
         let Some(answered) = self.pings.answer(payload) else {
             return false;
         };
@@ -166,7 +166,7 @@ impl Policy for KeepalivePolicy {
         true
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         match self.state {
             State::Quiet { since } => Some(since + self.interval()),
             State::Due { until, .. } => Some(until),
@@ -175,7 +175,7 @@ impl Policy for KeepalivePolicy {
         }
     }
 
-    fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, now: Moment, place: Place<'_>) -> Option<Action> {
         if place.incoming.is_closed() {
             self.state = State::Left;
         }

@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::Rate;
+use crate::moment::Moment;
 
 /// A bucket that fills up evenly and is paid from afterwards: what has come has come, and if it was
 /// more than there was, the debt has to be waited for. (GCRA, whose one number is the time.)
@@ -18,7 +17,7 @@ pub(super) struct Bucket {
     /// How long it takes to fill it.
     tolerance: Duration,
     /// When it will be full, if nothing more is taken out. `None` before anything was.
-    full_at: Option<Instant>,
+    full_at: Option<Moment>,
 }
 
 // ===== impl Bucket =====
@@ -33,22 +32,19 @@ impl Bucket {
     }
 
     /// Whether nothing is missing.
-    pub(super) fn is_full(&self, now: Instant) -> bool {
+    pub(super) fn is_full(&self, now: Moment) -> bool {
         self.full_at.is_none_or(|full_at| full_at <= now)
     }
 
     /// Takes something out. If there was not as much in it: when the debt will be paid.
-    pub(super) fn take(&mut self, units: u64, now: Instant) -> Option<Instant> {
+    pub(super) fn take(&mut self, units: u64, now: Moment) -> Option<Moment> {
         let full_at = self.full_at.filter(|full_at| *full_at > now);
         let full_at = full_at.unwrap_or(now);
-        // Beyond what a clock can show, later is no later.
-        let full_at = full_at
-            .checked_add(self.rate.time_for(units))
-            .unwrap_or(full_at);
+        // Beyond what a moment can tell, later is no later.
+        let full_at = full_at + self.rate.time_for(units);
         self.full_at = Some(full_at);
-        // The tolerance may reach back beyond what a clock can show; then there is no debt.
-        let paid_at = full_at.checked_sub(self.tolerance);
-        paid_at.filter(|paid_at| *paid_at > now)
+        let paid_at = full_at - self.tolerance;
+        (paid_at > now).then_some(paid_at)
     }
 }
 
@@ -67,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_free_and_the_next_is_a_debt() {
-        let (mut bucket, start) = (bucket(), Instant::now());
+        let (mut bucket, start) = (bucket(), Moment::now());
         assert!(bucket.is_full(start));
         for _ in 0..3 {
             assert_eq!(bucket.take(1, start), None);
@@ -79,7 +75,7 @@ mod tests {
 
     #[test]
     fn time_pays() {
-        let (mut bucket, start) = (bucket(), Instant::now());
+        let (mut bucket, start) = (bucket(), Moment::now());
         assert_eq!(bucket.take(13, start), Some(start + millis(1000)));
         let paid = start + millis(1000);
         assert_eq!(bucket.take(0, paid), None);
@@ -90,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_rest_earns_no_more_than_the_burst() {
-        let (mut bucket, start) = (bucket(), Instant::now());
+        let (mut bucket, start) = (bucket(), Moment::now());
         assert_eq!(bucket.take(3, start), None);
         let later = start + Duration::from_secs(3600);
         assert_eq!(bucket.take(3, later), None);
@@ -99,7 +95,7 @@ mod tests {
 
     #[test]
     fn over_a_long_time_the_rate_is_exact() {
-        let (mut bucket, start) = (bucket(), Instant::now());
+        let (mut bucket, start) = (bucket(), Moment::now());
         let mut now = start;
         for _ in 0..1003 {
             if let Some(paid) = bucket.take(1, now) {
@@ -111,7 +107,7 @@ mod tests {
 
     #[test]
     fn no_number_breaks_it() {
-        let start = Instant::now();
+        let start = Moment::now();
         let mut slow = Bucket::new(Rate::new(1, Duration::MAX));
         for _ in 0..100 {
             slow.take(u64::MAX, start);

@@ -1,9 +1,9 @@
-use tokio::time::Instant;
 use wsgate_frame::{CloseCode, Header, MAX_CONTROL_PAYLOAD, OpCode};
 
 use super::{Excess, Rate, bucket::Bucket, gate::Permit};
 use crate::{
     guard::{Action, Ending, LINGER, PeerEnds, Place, Policy, Wants},
+    moment::Moment,
     tunnel::{Cause, Limit, Tunnel},
 };
 
@@ -34,9 +34,9 @@ pub(super) struct LimitPolicy {
     /// Whether more have been read since.
     has_read: bool,
     /// When something was read last.
-    now: Instant,
+    now: Moment,
     /// Until when the client waits.
-    pause: Option<Instant>,
+    pause: Option<Moment>,
     /// The WebSocket is being ended for this.
     exceeded: Option<Limit>,
     tunnel: Tunnel,
@@ -70,7 +70,7 @@ impl LimitPolicy {
             bytes: limits.byte_rate.map(meter(Limit::ByteRate)),
             metered: 0,
             has_read: false,
-            now: Instant::now(),
+            now: Moment::now(),
             pause: None,
             exceeded: None,
             tunnel,
@@ -109,7 +109,7 @@ impl LimitPolicy {
     }
 
     /// Has the client wait, or gives the limit for which the WebSocket is to be ended.
-    fn exceed(&mut self, limit: Limit, until: Instant) -> Option<Limit> {
+    fn exceed(&mut self, limit: Limit, until: Moment) -> Option<Limit> {
         match self.excess {
             Excess::HoldBack => {
                 self.pause = self.pause.max(Some(until));
@@ -136,7 +136,7 @@ impl Policy for LimitPolicy {
             .and(Wants::PAUSES.only_if(holds_back))
     }
 
-    fn on_read(&mut self, now: Instant) {
+    fn on_read(&mut self, now: Moment) {
         self.now = now;
         self.pause = None;
         self.has_read = true;
@@ -157,16 +157,16 @@ impl Policy for LimitPolicy {
         Some(self.end(limit))
     }
 
-    fn pauses_until(&self) -> Option<Instant> {
+    fn pauses_until(&self) -> Option<Moment> {
         self.pause
     }
 
     /// At once, after each read: only then is it known how much it was.
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         (self.has_read && self.bytes.is_some()).then_some(self.now)
     }
 
-    fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, now: Moment, place: Place<'_>) -> Option<Action> {
         self.has_read = false;
         let read = place.incoming.offset() - self.metered;
         self.metered += read;
@@ -176,7 +176,7 @@ impl Policy for LimitPolicy {
     }
 }
 
-fn ending(limit: Limit, now: Instant) -> Ending {
+fn ending(limit: Limit, now: Moment) -> Ending {
     let (code, reason) = match limit {
         Limit::FrameSize => (CloseCode::MESSAGE_TOO_BIG, "frame too big"),
         Limit::MessageSize => (CloseCode::MESSAGE_TOO_BIG, "message too big"),
@@ -208,7 +208,7 @@ impl Meter {
     ///
     /// A client that sends as fast as it can goes into debt with each read: observers are told once,
     /// until it has come to rest.
-    fn take(&mut self, units: u64, now: Instant, tunnel: &Tunnel) -> Option<Instant> {
+    fn take(&mut self, units: u64, now: Moment, tunnel: &Tunnel) -> Option<Moment> {
         self.told &= !self.bucket.is_full(now);
         let until = self.bucket.take(units, now)?;
         if !self.told {

@@ -9,9 +9,8 @@ use http::{
     HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use tokio::time::Instant;
 
-use crate::tunnel::Limit;
+use crate::{moment::Moment, tunnel::Limit};
 
 /// A handshake that a limit did not let pass. `Display` is the sentence for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +34,7 @@ struct Throttle(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    last: Option<Instant>,
+    last: Option<Moment>,
     left_out: u64,
 }
 
@@ -109,7 +108,7 @@ impl RefusalLog {
     pub(super) fn tell(&self, refused: Refused, client: Option<IpAddr>) {
         let limit = refused.limit;
         let client = client.map(tracing::field::display);
-        match self.of(limit).admit(Instant::now()) {
+        match self.of(limit).admit(Moment::now()) {
             Some(0) => tracing::warn!(client, %limit, "refused a WebSocket handshake"),
             Some(left_out) => tracing::warn!(
                 client,
@@ -134,7 +133,7 @@ impl RefusalLog {
 
 impl Throttle {
     /// `Some(n)`: tell it, and that `n` were left out since the last. `None`: do not.
-    fn admit(&self, now: Instant) -> Option<u64> {
+    fn admit(&self, now: Moment) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.is_some_and(|last| now < last + WINDOW) {
             state.left_out += 1;
@@ -186,7 +185,7 @@ mod tests {
     #[test]
     fn tells_one_in_a_second_and_counts_the_rest() {
         let throttle = Throttle::default();
-        let start = Instant::now();
+        let start = Moment::now();
         assert_eq!(throttle.admit(start), Some(0));
         for _ in 0..5 {
             assert_eq!(throttle.admit(start + WINDOW / 2), None);

@@ -1,11 +1,11 @@
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
 use wsgate_frame::{Counts, Event, OpCode, Role};
 
 use super::{Closed, ClosedBy, Ended, Handshake, Observer, Traffic, record::Record};
 use crate::{
     guard::{Action, Place, Policy, Wants},
+    moment::Moment,
     tunnel::Tunnel,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct ObservePolicy {
     record: Arc<Record>,
     tunnel: Tunnel,
-    opened: Instant,
+    opened: Moment,
     /// The first Close that passed, whole.
     first: Option<First>,
     /// How the stream itself ended first.
@@ -30,7 +30,7 @@ struct Telling {
     told: [Counts; 2],
     /// When to tell more. Set only while there is something to tell, so that an idle tunnel has no
     /// timer.
-    next: Option<Instant>,
+    next: Option<Moment>,
 }
 
 /// Where a Close came from.
@@ -52,7 +52,7 @@ impl ObservePolicy {
         Self {
             record,
             tunnel,
-            opened: Instant::now(),
+            opened: Moment::now(),
             first: None,
             ended: None,
             traffic,
@@ -75,7 +75,7 @@ impl ObservePolicy {
         }
     }
 
-    fn on_bytes(&mut self, now: impl FnOnce() -> Instant) {
+    fn on_bytes(&mut self, now: impl FnOnce() -> Moment) {
         if let Some(traffic) = &mut self.traffic {
             let next = &mut traffic.next;
             next.get_or_insert_with(|| now() + TRAFFIC_EVERY);
@@ -129,24 +129,24 @@ impl Policy for ObservePolicy {
         true
     }
 
-    fn on_read(&mut self, now: Instant) {
+    fn on_read(&mut self, now: Moment) {
         self.on_bytes(|| now);
     }
 
-    fn on_incoming(&mut self, event: &Event<'_>, _: Instant) {
+    fn on_incoming(&mut self, event: &Event<'_>, _: Moment) {
         self.on_event(Role::Client, event);
     }
 
     fn on_outgoing(&mut self, event: &Event<'_>) {
-        self.on_bytes(Instant::now);
+        self.on_bytes(Moment::now);
         self.on_event(Role::Server, event);
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         self.traffic.as_ref()?.next
     }
 
-    fn on_deadline(&mut self, _: Instant, place: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, _: Moment, place: Place<'_>) -> Option<Action> {
         self.tell_traffic(place);
         None
     }

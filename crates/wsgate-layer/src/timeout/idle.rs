@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tower_layer::Layer;
 use wsgate_frame::{CloseCode, Event, Role};
 
@@ -8,6 +7,7 @@ use super::end;
 use crate::{
     guard::{Action, Guarded, Place, Policy, Wants, forward_io},
     map_upgrade::Upgrade,
+    moment::Moment,
     settings::{positive, sendable},
     stack::{Accepted, InStream, Sits},
     tunnel::Cause,
@@ -49,7 +49,7 @@ pub(super) struct IdlePolicy {
     settings: IdleTimeoutLayer,
     state: State,
     /// When a message moved last, or a little later.
-    last: Instant,
+    last: Moment,
     /// How much had moved at the last look.
     moved: u64,
 }
@@ -67,7 +67,7 @@ enum State {
     /// nothing.
     Quiet,
     /// Looked at from time to time: nobody is told when the middle of a message moves.
-    Moving { look: Instant },
+    Moving { look: Moment },
 }
 
 /// How often is looked in one timeout while something moves.
@@ -106,7 +106,7 @@ impl IdleTimeoutLayer {
     }
 
     fn policy(&self) -> IdlePolicy {
-        IdlePolicy::new(*self, Instant::now())
+        IdlePolicy::new(*self, Moment::now())
     }
 }
 
@@ -138,7 +138,7 @@ forward_io!(IdleTimeoutIo);
 // ===== impl IdlePolicy =====
 
 impl IdlePolicy {
-    pub(super) const fn new(settings: IdleTimeoutLayer, now: Instant) -> Self {
+    pub(super) const fn new(settings: IdleTimeoutLayer, now: Moment) -> Self {
         Self {
             settings,
             state: State::Quiet,
@@ -147,7 +147,7 @@ impl IdlePolicy {
         }
     }
 
-    fn on_event(&mut self, event: &Event<'_>, now: impl FnOnce() -> Instant) {
+    fn on_event(&mut self, event: &Event<'_>, now: impl FnOnce() -> Moment) {
         if self.state == State::Quiet
             && let Event::FrameBegin { header, .. } = event
             && !header.opcode.is_control()
@@ -157,12 +157,12 @@ impl IdlePolicy {
         }
     }
 
-    fn moving(&self, now: Instant) -> State {
+    fn moving(&self, now: Moment) -> State {
         let step = (self.settings.timeout / LOOKS).max(SHORTEST_STEP);
         State::Moving { look: now + step }
     }
 
-    fn ends(&self) -> Instant {
+    fn ends(&self) -> Moment {
         self.last + self.settings.timeout
     }
 }
@@ -172,22 +172,22 @@ impl Policy for IdlePolicy {
         Wants::FRAMES
     }
 
-    fn on_incoming(&mut self, event: &Event<'_>, now: Instant) {
+    fn on_incoming(&mut self, event: &Event<'_>, now: Moment) {
         self.on_event(event, || now);
     }
 
     fn on_outgoing(&mut self, event: &Event<'_>) {
-        self.on_event(event, Instant::now);
+        self.on_event(event, Moment::now);
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         Some(match self.state {
             State::Quiet => self.ends(),
             State::Moving { look } => look.min(self.ends()),
         })
     }
 
-    fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, now: Moment, place: Place<'_>) -> Option<Action> {
         let moved = moved(place);
         let has_moved = moved != self.moved;
         if has_moved {

@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tower_layer::Layer;
 use wsgate_frame::{CloseCode, Role};
 
@@ -8,6 +7,7 @@ use super::end;
 use crate::{
     guard::{Action, Guarded, Place, Policy, Wants, forward_io},
     map_upgrade::Upgrade,
+    moment::Moment,
     settings::{Jittered, sendable},
     stack::{Accepted, InStream, Sits},
     tunnel::Cause,
@@ -45,7 +45,7 @@ pub struct LifetimeIo<S>(Guarded<S, LifetimePolicy>);
 
 #[derive(Debug)]
 struct LifetimePolicy {
-    ends: Instant,
+    ends: Moment,
     close_code: CloseCode,
 }
 
@@ -97,7 +97,7 @@ impl LifetimeLayer {
     /// For a life that begins now.
     fn policy(&self) -> LifetimePolicy {
         LifetimePolicy {
-            ends: Instant::now() + self.age.draw(rand::random()),
+            ends: Moment::now() + self.age.draw(rand::random()),
             close_code: self.close_code,
         }
     }
@@ -139,11 +139,11 @@ impl Policy for LifetimePolicy {
         true
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         Some(self.ends)
     }
 
-    fn on_deadline(&mut self, now: Instant, _: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, now: Moment, _: Place<'_>) -> Option<Action> {
         Some(end(Cause::Lifetime, self.close_code, "lifetime", now))
     }
 }

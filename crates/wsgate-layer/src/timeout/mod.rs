@@ -91,7 +91,6 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use tokio::time::Instant;
 use wsgate_frame::CloseCode;
 
 pub use self::{
@@ -101,11 +100,12 @@ pub use self::{
 };
 use crate::{
     guard::{Action, Ending, LINGER, PeerEnds},
+    moment::Moment,
     tunnel::Cause,
 };
 
 /// Ends a WebSocket whose peer may well be alive.
-fn end(cause: Cause, code: CloseCode, reason: &'static str, now: Instant) -> Action {
+fn end(cause: Cause, code: CloseCode, reason: &'static str, now: Moment) -> Action {
     let peer = PeerEnds::Politely {
         until: now + LINGER,
     };

@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tower_layer::Layer;
 use wsgate_frame::{CloseCode, Role};
 
@@ -8,6 +7,7 @@ use super::end;
 use crate::{
     guard::{Action, Guarded, Place, Policy, Wants, forward_io},
     map_upgrade::Upgrade,
+    moment::Moment,
     settings::{positive, sendable},
     stack::{Accepted, InStream, Sits},
     tunnel::Cause,
@@ -42,7 +42,7 @@ pub struct ReadTimeoutIo<S>(Guarded<S, ReadTimeoutPolicy>);
 struct ReadTimeoutPolicy {
     settings: ReadTimeoutLayer,
     /// When something was read last, or the WebSocket opened.
-    last: Instant,
+    last: Moment,
 }
 
 // ===== impl ReadTimeoutLayer =====
@@ -80,7 +80,7 @@ impl ReadTimeoutLayer {
     fn policy(&self) -> ReadTimeoutPolicy {
         ReadTimeoutPolicy {
             settings: *self,
-            last: Instant::now(),
+            last: Moment::now(),
         }
     }
 }
@@ -124,15 +124,15 @@ impl Policy for ReadTimeoutPolicy {
         Wants::NOTHING
     }
 
-    fn on_read(&mut self, now: Instant) {
+    fn on_read(&mut self, now: Moment) {
         self.last = now;
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         Some(self.last + self.settings.timeout)
     }
 
-    fn on_deadline(&mut self, now: Instant, _: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, now: Moment, _: Place<'_>) -> Option<Action> {
         let code = self.settings.close_code;
         Some(end(Cause::ReadTimeout, code, "read timeout", now))
     }

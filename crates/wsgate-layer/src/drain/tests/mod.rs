@@ -13,9 +13,12 @@ use tracing_subscriber::fmt::MakeWriter;
 use wsgate_frame::Role;
 
 use super::{policy::DrainPolicy, *};
-use crate::guard::{
-    Guarded, Policy,
-    tests::{Peer, Scripted, scripted, upgrade},
+use crate::{
+    guard::{
+        Guarded, Policy,
+        tests::{Peer, Scripted, scripted, upgrade},
+    },
+    moment::Moment,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -144,7 +147,7 @@ async fn closes_are_spread_evenly() {
         assert_pending!(policy.poll_signal(&mut cx));
         assert_eq!(policy.deadline(), None);
     }
-    let start = tokio::time::Instant::now();
+    let start = Moment::now();
     let mut draining = task::spawn(drain.within(DEADLINE));
     assert_pending!(draining.poll());
 

@@ -7,11 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
 use wsgate_frame::{CloseCode, Event, Header, Tracker};
 
 use super::super::{Action, Ending, LINGER, PeerEnds, Place, Policy, Wants};
-use crate::tunnel::Cause;
+use crate::{moment::Moment, tunnel::Cause};
 
 /// Does what a test has planned, and notes what it is told.
 ///
@@ -19,7 +18,7 @@ use crate::tunnel::Cause;
 #[derive(Default)]
 pub(super) struct Planned<const UNREAD: bool = false> {
     /// What is to be done when, in order.
-    actions: VecDeque<(Instant, Action)>,
+    actions: VecDeque<(Moment, Action)>,
     /// What is to be done so long after each ping of ours that has gone out unless it is answered.
     unless_answered: Option<(Duration, Action)>,
     /// The same for each event that goes out from the handler's side.
@@ -31,7 +30,7 @@ pub(super) struct Planned<const UNREAD: bool = false> {
     /// Frames with more payload than that are refused.
     refuses: Option<(u64, Ending)>,
     /// When nothing is to be read.
-    pause: Option<(Instant, Instant)>,
+    pause: Option<(Moment, Moment)>,
     /// What is to be done at a signal.
     at_signal: Option<Action>,
     told: Told,
@@ -44,10 +43,10 @@ pub(super) struct Told(Arc<Mutex<Notes>>);
 #[derive(Default)]
 pub(super) struct Notes {
     pub(super) reads: usize,
-    pub(super) pings_sent: Vec<Instant>,
+    pub(super) pings_sent: Vec<Moment>,
     pub(super) absorbed: usize,
     pub(super) unblocked: usize,
-    pub(super) deadlines: Vec<Instant>,
+    pub(super) deadlines: Vec<Moment>,
     /// The last [`Place::blocked`].
     pub(super) blocked: bool,
     /// How many frames came in, and went out from the handler's side.
@@ -70,7 +69,7 @@ pub(super) fn politely() -> Ending {
         code: CloseCode::GOING_AWAY,
         reason: REASON,
         peer: PeerEnds::Politely {
-            until: Instant::now(),
+            until: Moment::now(),
         },
     }
 }
@@ -97,7 +96,7 @@ impl<const UNREAD: bool> Planned<UNREAD> {
     }
 
     fn does_at(mut self, secs: u64, action: Action) -> Self {
-        let at = Instant::now() + Duration::from_secs(secs);
+        let at = Moment::now() + Duration::from_secs(secs);
         self.actions.push_back((at, action));
         self
     }
@@ -123,7 +122,7 @@ impl<const UNREAD: bool> Planned<UNREAD> {
     }
 
     pub(super) fn pauses(mut self, from_secs: u64, to_secs: u64) -> Self {
-        let after = |secs| Instant::now() + Duration::from_secs(secs);
+        let after = |secs| Moment::now() + Duration::from_secs(secs);
         self.pause = Some((after(from_secs), after(to_secs)));
         self
     }
@@ -137,7 +136,7 @@ impl<const UNREAD: bool> Planned<UNREAD> {
         self.told.clone()
     }
 
-    fn plan_after(&mut self, plan: Option<(Duration, Action)>, now: Instant) {
+    fn plan_after(&mut self, plan: Option<(Duration, Action)>, now: Moment) {
         if let Some((after, action)) = plan {
             let at = now + after;
             let later = self.actions.iter().position(|(other, _)| *other > at);
@@ -158,7 +157,7 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
         UNREAD
     }
 
-    fn on_read(&mut self, _: Instant) {
+    fn on_read(&mut self, _: Moment) {
         self.told.notes().reads += 1;
     }
 
@@ -167,7 +166,7 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
         (header.len > *most).then(|| ending.clone().counted_from_now())
     }
 
-    fn on_incoming(&mut self, event: &Event<'_>, _: Instant) {
+    fn on_incoming(&mut self, event: &Event<'_>, _: Moment) {
         if matches!(event, Event::FrameEnd { .. }) {
             self.told.notes().frames.0 += 1;
         }
@@ -176,15 +175,15 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
     fn on_outgoing(&mut self, event: &Event<'_>) {
         if matches!(event, Event::FrameEnd { .. }) {
             self.told.notes().frames.1 += 1;
-            self.plan_after(self.after_writes.clone(), Instant::now());
+            self.plan_after(self.after_writes.clone(), Moment::now());
         }
     }
 
-    fn on_unblocked(&mut self, _: Instant) {
+    fn on_unblocked(&mut self, _: Moment) {
         self.told.notes().unblocked += 1;
     }
 
-    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Moment) -> bool {
         let is_ours = self.due.front() == Some(&payload);
         if is_ours {
             self.told.notes().pings_sent.push(now);
@@ -198,7 +197,7 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
         !self.expected.is_empty()
     }
 
-    fn absorbs_pong(&mut self, payload: [u8; 8], _: Instant) -> bool {
+    fn absorbs_pong(&mut self, payload: [u8; 8], _: Moment) -> bool {
         let Some(at) = self.expected.iter().position(|p| *p == payload) else {
             return false;
         };
@@ -213,16 +212,16 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
         true
     }
 
-    fn pauses_until(&self) -> Option<Instant> {
+    fn pauses_until(&self) -> Option<Moment> {
         let (from, to) = self.pause?;
-        (from <= Instant::now()).then_some(to)
+        (from <= Moment::now()).then_some(to)
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         self.actions.front().map(|(at, _)| *at)
     }
 
-    fn on_deadline(&mut self, now: Instant, place: Place<'_>) -> Option<Action> {
+    fn on_deadline(&mut self, now: Moment, place: Place<'_>) -> Option<Action> {
         let mut notes = self.told.notes();
         notes.deadlines.push(now);
         notes.blocked = place.blocked;
@@ -241,7 +240,7 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
         if notes.signalled
             && let Some(action) = self.at_signal.take()
         {
-            self.actions.push_front((Instant::now(), action));
+            self.actions.push_front((Moment::now(), action));
             return Poll::Ready(());
         }
         notes.waits = Some(cx.waker().clone());
@@ -267,7 +266,7 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
 impl Ending {
     fn counted_from_now(mut self) -> Self {
         if let PeerEnds::Politely { until } = &mut self.peer {
-            *until = Instant::now() + LINGER;
+            *until = Moment::now() + LINGER;
         }
         self
     }

@@ -2,7 +2,7 @@
 
 use std::{task::Poll, time::Duration};
 
-use tokio::time::{Instant, advance};
+use tokio::time::advance;
 use wsgate_frame::Role;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     handler::{After, Task, guarded},
     planned::{OURS, Planned, REASON, at_once, politely},
 };
-use crate::guard::Policy;
+use crate::{guard::Policy, moment::Moment};
 
 /// A handler whose writer waits with a whole frame, and whose reader waits too.
 #[track_caller]
@@ -182,7 +182,7 @@ async fn the_writer_goes_on_with_a_frame_that_the_reader_began() {
     assert!(writer.is_woken());
     writer.sends(&[text("mine")]);
     assert_eq!(wire.heard(peer), [ping(&OURS), text("mine")]);
-    assert_eq!(told.notes().pings_sent, [Instant::now()]);
+    assert_eq!(told.notes().pings_sent, [Moment::now()]);
 }
 
 /// On a runtime with one thread nobody would else see the peer's answer.

@@ -11,6 +11,7 @@ use super::{
     handler::{After, guarded},
     planned::{OURS, Planned, REASON, at_once, politely},
 };
+use crate::moment::Moment;
 
 #[tokio::test(start_paused = true)]
 async fn all_deadlines_that_have_passed_are_served() {
@@ -112,7 +113,7 @@ async fn after_the_peers_end_time_goes_on_with_reads_without_room() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_rings_for_the_first_of_its_deadlines() {
     let mut clock = Clock::new();
-    let now = tokio::time::Instant::now();
+    let now = Moment::now();
     let after = |secs| now + Duration::from_secs(secs);
     let mut task = tokio_test::task::spawn(());
     let mut poll = |clock: &mut Clock, next| task.enter(|cx, _| clock.poll(cx, next));
@@ -133,7 +134,7 @@ async fn a_clock_rings_for_the_first_of_its_deadlines() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_nobody_hears_says_so_after_a_minute() {
-    let now = tokio::time::Instant::now();
+    let now = Moment::now();
     let mut task = tokio_test::task::spawn(());
     let after = |secs| now + Duration::from_secs(secs);
 

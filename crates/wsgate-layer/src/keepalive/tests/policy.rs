@@ -1,17 +1,16 @@
 //! The decisions by themselves, told the time in seconds.
 
-use tokio::time::Instant;
-
 use super::*;
 use crate::{
     guard::{Action, Ending, PeerEnds, Place, Policy},
     keepalive::policy::KeepalivePolicy,
+    moment::Moment,
     tunnel::Cause,
 };
 
 struct Bench {
     policy: KeepalivePolicy,
-    start: Instant,
+    start: Moment,
     incoming: Tracker,
     outgoing: Tracker,
     blocked: bool,
@@ -22,7 +21,7 @@ struct Bench {
 
 impl Bench {
     fn new(layer: &KeepaliveLayer) -> Self {
-        let (tunnel, start) = (Tunnel::default(), Instant::now());
+        let (tunnel, start) = (Tunnel::default(), Moment::now());
         let round_trips = RoundTrips::of(&tunnel);
         let settings = Arc::clone(&layer.settings);
         Self {
@@ -35,7 +34,7 @@ impl Bench {
         }
     }
 
-    fn at(&self, second: u64) -> Instant {
+    fn at(&self, second: u64) -> Moment {
         self.start + secs(second)
     }
 
@@ -333,9 +332,9 @@ fn a_ping_that_leaves_after_the_peers_close_needs_no_answer() {
 fn no_two_sockets_ping_in_step() {
     let layer = KeepaliveLayer::every(secs(10));
     let first = |_| Bench::new(&layer).policy.deadline().unwrap();
-    let began = Instant::now();
+    let began = Moment::now();
     let mut firsts: Vec<_> = (0..100).map(first).collect();
-    let done = Instant::now();
+    let done = Moment::now();
     assert!(firsts.iter().all(|&at| at > began + secs(9)));
     assert!(firsts.iter().all(|&at| at <= done + secs(10)));
     firsts.sort_unstable();

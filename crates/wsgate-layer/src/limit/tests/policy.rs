@@ -1,4 +1,3 @@
-use tokio::time::Instant;
 use wsgate_frame::{CloseCode, Header, OpCode, Rsv, Tracker};
 
 use super::*;
@@ -9,6 +8,7 @@ use crate::{
         gate::Permit,
         policy::{LimitPolicy, StreamLimits},
     },
+    moment::Moment,
     tunnel::Cause,
 };
 
@@ -32,7 +32,7 @@ fn policy(limits: StreamLimits) -> (LimitPolicy, Arc<Told>) {
 #[track_caller]
 fn check(limits: StreamLimits, frames: &[Header], expected: Option<Limit>) {
     let (mut policy, told) = policy(limits);
-    let now = Instant::now();
+    let now = Moment::now();
     policy.on_read(now);
     let (last, before) = frames.split_last().unwrap();
     for header in before {
@@ -167,7 +167,7 @@ fn messages_and_pings_count() {
 fn messages_beyond_the_rate_are_waited_for() {
     let (mut policy, told) = policy(message_rate(Excess::HoldBack));
     let text = header(OpCode::Text, true, 1);
-    let start = Instant::now();
+    let start = Moment::now();
     policy.on_read(start);
     for _ in 0..2 {
         assert_eq!(policy.on_frame(&text), None);
@@ -200,7 +200,7 @@ fn read(
     policy: &mut LimitPolicy,
     tracker: &mut Tracker,
     bytes: usize,
-    now: Instant,
+    now: Moment,
 ) -> Option<Action> {
     policy.on_read(now);
     tracker.feed(&vec![0; bytes], |_| {});
@@ -226,7 +226,7 @@ fn byte_rate(excess: Excess) -> StreamLimits {
 }
 
 /// A tracker in the middle of a large frame, and the bytes that brought it there.
-fn in_frame(policy: &mut LimitPolicy, now: Instant) -> Tracker {
+fn in_frame(policy: &mut LimitPolicy, now: Moment) -> Tracker {
     let mut tracker = Tracker::new(Role::Client);
     let header = header(OpCode::Binary, true, 1 << 30);
     let mut bytes = [0; Header::MAX_SIZE];
@@ -239,7 +239,7 @@ fn in_frame(policy: &mut LimitPolicy, now: Instant) -> Tracker {
 #[test]
 fn bytes_beyond_the_rate_are_waited_for() {
     let (mut policy, told) = policy(byte_rate(Excess::HoldBack));
-    let start = Instant::now();
+    let start = Moment::now();
     let mut tracker = in_frame(&mut policy, start);
     let header = usize::try_from(tracker.offset()).unwrap();
     assert!(read(&mut policy, &mut tracker, 2000 - header, start).is_none());
@@ -252,7 +252,7 @@ fn bytes_beyond_the_rate_are_waited_for() {
 #[test]
 fn bytes_beyond_the_rate_may_end_it() {
     let (mut policy, told) = policy(byte_rate(Excess::Close));
-    let start = Instant::now();
+    let start = Moment::now();
     let mut tracker = in_frame(&mut policy, start);
     assert!(read(&mut policy, &mut tracker, 1900, start).is_none());
     let Some(Action::End(ending)) = read(&mut policy, &mut tracker, 1000, start) else {
@@ -278,7 +278,7 @@ fn waits(pings: usize, bytes: usize, seconds: u64) {
         byte_rate: one(),
         ..StreamLimits::default()
     });
-    let start = Instant::now();
+    let start = Moment::now();
     policy.on_read(start);
     for _ in 0..pings {
         assert_eq!(policy.on_frame(&header(OpCode::Ping, true, 0)), None);

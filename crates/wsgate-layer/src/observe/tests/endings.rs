@@ -3,10 +3,7 @@
 use std::io;
 
 use http::StatusCode;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::Instant,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wsgate_frame::{CloseCode, Role, Tracker};
 
 use super::{
@@ -16,6 +13,7 @@ use super::{
 use crate::{
     guard::{Place, Policy},
     handshake::Kind,
+    moment::Moment,
     tunnel::{Cause, End, Tunnel},
     upgrade::UpgradedIo,
 };
@@ -32,7 +30,7 @@ struct Play {
 
 impl Play {
     fn client(&mut self, bytes: &[u8]) {
-        let now = Instant::now();
+        let now = Moment::now();
         self.incoming
             .feed(bytes, |e| self.policy.on_incoming(&e, now));
     }

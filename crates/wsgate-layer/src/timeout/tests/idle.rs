@@ -1,12 +1,10 @@
-use tokio::{
-    io::{ReadHalf, WriteHalf, split},
-    time::Instant,
-};
+use tokio::io::{ReadHalf, WriteHalf, split};
 use wsgate_frame::Tracker;
 
 use super::*;
 use crate::{
     guard::{Place, Policy, tests::Peer},
+    moment::Moment,
     timeout::idle::IdlePolicy,
     tunnel::Tunnel,
 };
@@ -14,7 +12,7 @@ use crate::{
 /// The decisions by themselves, told the time in seconds. The timeout is 160 s, a step is 10 s.
 struct Bench {
     policy: IdlePolicy,
-    start: Instant,
+    start: Moment,
     incoming: Tracker,
     outgoing: Tracker,
 }
@@ -23,7 +21,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let start = Instant::now();
+        let start = Moment::now();
         Self {
             policy: IdlePolicy::new(IdleTimeoutLayer::new(secs(160)), start),
             start,

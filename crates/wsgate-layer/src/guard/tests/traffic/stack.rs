@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use wsgate_frame::{CloseCode, Header};
 
 use super::case::{Case, Layer, Leaves};
@@ -16,6 +13,7 @@ use crate::{
     },
     handshake::Kind,
     map_upgrade::Upgrade,
+    moment::Moment,
     tunnel::{Cause, Tunnel},
 };
 
@@ -27,15 +25,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 /// A layer in action. With `UNREAD`, its time goes on while nobody reads.
 struct Acting<const UNREAD: bool> {
     layer: Layer,
-    began: Instant,
+    began: Moment,
     /// Which layer it is, so that no two send the same ping.
     place: u8,
     pings: u8,
     /// The one that is due.
     due: Option<[u8; 8]>,
     /// Those that have gone out, and until when they are to be answered.
-    open: Vec<([u8; 8], Option<Instant>)>,
-    next: Option<Instant>,
+    open: Vec<([u8; 8], Option<Moment>)>,
+    next: Option<Moment>,
 }
 
 /// In the pings of layers, and in nothing else.
@@ -96,7 +94,7 @@ fn policy(layer: Layer, place: u8) -> Box<dyn Policy + Send> {
 
 impl<const UNREAD: bool> Acting<UNREAD> {
     fn new(layer: Layer, place: u8) -> Self {
-        let began = Instant::now();
+        let began = Moment::now();
         let next = match layer {
             Layer::Pings { every: ms, .. } | Layer::Ends { at: ms, .. } => Some(began + millis(ms)),
             Layer::RefusesAbove { .. } | Layer::Pauses { .. } => None,
@@ -112,7 +110,7 @@ impl<const UNREAD: bool> Acting<UNREAD> {
         }
     }
 
-    fn ping(&mut self, now: Instant) -> Option<Action> {
+    fn ping(&mut self, now: Moment) -> Option<Action> {
         let Layer::Pings { every, times, .. } = self.layer else {
             return None;
         };
@@ -152,7 +150,7 @@ impl<const UNREAD: bool> Policy for Acting<UNREAD> {
         }
     }
 
-    fn on_ping_sent(&mut self, payload: [u8; 8], now: Instant) -> bool {
+    fn on_ping_sent(&mut self, payload: [u8; 8], now: Moment) -> bool {
         let Layer::Pings { patience, .. } = self.layer else {
             return false;
         };
@@ -169,27 +167,27 @@ impl<const UNREAD: bool> Policy for Acting<UNREAD> {
         !self.open.is_empty()
     }
 
-    fn absorbs_pong(&mut self, payload: [u8; 8], _: Instant) -> bool {
+    fn absorbs_pong(&mut self, payload: [u8; 8], _: Moment) -> bool {
         let before = self.open.len();
         self.open.retain(|(open, _)| *open != payload);
         self.open.len() < before
     }
 
-    fn pauses_until(&self) -> Option<Instant> {
+    fn pauses_until(&self) -> Option<Moment> {
         let Layer::Pauses { at, long } = self.layer else {
             return None;
         };
         let at = self.began + millis(at);
-        (at <= Instant::now()).then(|| at + millis(long))
+        (at <= Moment::now()).then(|| at + millis(long))
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         let patience = self.open.iter().filter_map(|(_, until)| *until).min();
         self.next.into_iter().chain(patience).min()
     }
 
-    fn on_deadline(&mut self, now: Instant, _: Place<'_>) -> Option<Action> {
-        let dead = |until: &Option<Instant>| until.is_some_and(|until| until <= now);
+    fn on_deadline(&mut self, now: Moment, _: Place<'_>) -> Option<Action> {
+        let dead = |until: &Option<Moment>| until.is_some_and(|until| until <= now);
         if self.open.iter().any(|(_, until)| dead(until)) {
             self.open.clear();
             return Some(Action::End(ending(true)));
@@ -212,7 +210,7 @@ fn ending(at_once: bool) -> Ending {
         peer: match at_once {
             true => PeerEnds::AtOnce,
             false => PeerEnds::Politely {
-                until: Instant::now() + LINGER,
+                until: Moment::now() + LINGER,
             },
         },
     }
