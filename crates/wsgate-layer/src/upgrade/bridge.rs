@@ -58,7 +58,18 @@ impl<T> Bridge<T> {
     }
 
     /// The stream, moved out of the slot on the first use after the upgrade.
+    #[inline]
     fn live(&mut self) -> Option<&mut TokioIo<T>> {
+        if let Stage::Handshake { .. } = self.stage {
+            self.go_live();
+        }
+        match &mut self.stage {
+            Stage::Live(io) => Some(io),
+            Stage::Handshake { .. } => None,
+        }
+    }
+
+    fn go_live(&mut self) {
         if let Stage::Handshake {
             answered: true,
             slot,
@@ -67,10 +78,6 @@ impl<T> Bridge<T> {
             && let Some(io) = slot.with(|s| s.io.take())
         {
             self.stage = Stage::Live(TokioIo::new(io));
-        }
-        match &mut self.stage {
-            Stage::Live(io) => Some(io),
-            Stage::Handshake { .. } => None,
         }
     }
 }
