@@ -44,6 +44,9 @@ struct Held {
 /// The longest header, and as it happens a masked pong with eight bytes of payload.
 const MAX_HELD: usize = 14;
 
+/// What makes it necessary to look at each frame.
+const MEDDLING: Wants = Wants::FRAMES.and(Wants::HEADERS);
+
 /// How many reads in a row are thrown away before others have their turn.
 const DISCARD_ROUNDS: usize = 16;
 
@@ -157,10 +160,16 @@ impl Incoming {
         policy: &mut P,
         now: Moment,
     ) -> (usize, Option<Ending>) {
+        policy.on_read(now);
+        let mut kept = chunk.len();
+        if !policy.wants().include_any(MEDDLING) && !policy.expects_pong() {
+            policy.on_passed(now);
+            self.watch(chunk, policy, now);
+            return (kept, None);
+        }
+
         let base = self.tracker.offset();
         let scan = self.scan(chunk, base, policy, now);
-
-        let mut kept = chunk.len();
         if let Some((start, ending)) = scan.refused {
             // A header is held until it is whole, so the refused frame begins in this chunk.
             let start = start.saturating_sub(base) as usize;
@@ -203,6 +212,7 @@ impl Incoming {
         }
         let base = self.tracker.offset() - self.held.len() as u64;
         let now = Moment::now();
+        policy.on_read(now);
         let scan = self.scan(more, base, policy, now);
         self.held.hold(more);
         if let Some((_, ending)) = scan.refused {
@@ -218,10 +228,21 @@ impl Incoming {
         Poll::Ready(Ok(None))
     }
 
+    /// Follows a chunk of which all passes, and of which nobody wants to know more than the control
+    /// frames.
+    fn watch<P: Policy>(&mut self, chunk: &[u8], policy: &mut P, now: Moment) {
+        self.begun = false;
+        self.candidate = false;
+        self.tracker.feed(chunk, |event| {
+            if let Event::Control { .. } = event {
+                policy.on_incoming(&event, now);
+            }
+        });
+    }
+
     /// Follows a chunk and tells the policy what is in it. What the handler does not have yet begins
     /// at `base`; a pong that began before is not ours.
     fn scan<P: Policy>(&mut self, chunk: &[u8], base: u64, policy: &mut P, now: Moment) -> Scan {
-        policy.on_read(now);
         let expects_pong = policy.expects_pong();
         let mut closed = self.tracker.is_closed();
         let mut scan = Scan {

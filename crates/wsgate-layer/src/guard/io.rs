@@ -12,7 +12,7 @@ use tokio::{
 };
 use wsgate_frame::Event;
 
-use super::{Guarded, Policy, Wants, incoming::Came, outgoing::Sent, phase::Phase};
+use super::{Guarded, Policy, incoming::Came, outgoing::Sent, phase::Phase};
 use crate::moment::Moment;
 
 impl<S, P> Guarded<S, P>
@@ -39,6 +39,7 @@ where
             match sent? {
                 Some(Sent::Ping(payload)) => {
                     on_ping_sent(&mut self.policy, payload);
+                    self.hastened = true;
                     told = true;
                 }
                 Some(Sent::Close) => {}
@@ -69,9 +70,8 @@ where
         }
     }
 
-    /// What of ours goes before the handler's next bytes. `told` becomes true if the policy was told of
-    /// something.
-    fn poll_own(&mut self, cx: &mut Context<'_>, told: &mut bool) -> Poll<io::Result<()>> {
+    /// What of ours goes before the handler's next bytes.
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(io) = &mut self.io else {
             return Poll::Ready(Ok(()));
         };
@@ -79,7 +79,7 @@ where
             match ready!(self.outgoing.poll_own(cx, io))? {
                 Some(Sent::Ping(payload)) => {
                     on_ping_sent(&mut self.policy, payload);
-                    *told = true;
+                    self.hastened = true;
                 }
                 Some(Sent::Close) => {}
                 None => return Poll::Ready(Ok(())),
@@ -87,19 +87,17 @@ where
         }
     }
 
-    /// Runs something on the write half for the handler, which may have to wait for it. `told` says
-    /// whether that may bring a deadline nearer.
+    /// Runs something on the write half for the handler, which may have to wait for it.
     fn poll_for_handler<T>(
         &mut self,
         cx: &mut Context<'_>,
         nothing: T,
-        mut told: bool,
         run: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if self.io.is_none() {
             return Poll::Ready(Ok(nothing));
         }
-        let polled = match self.poll_own(cx, &mut told) {
+        let polled = match self.poll_own(cx) {
             Poll::Ready(Ok(())) => run(self, cx),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
@@ -118,7 +116,7 @@ where
             self.policy.on_unblocked(Moment::now());
         }
         if polled.is_ready() {
-            self.tell_reader(told);
+            self.tell_reader();
         }
         polled.map(Ok)
     }
@@ -264,8 +262,7 @@ where
             return poll_discard(cx, buf.len());
         }
         me.warn_if_unread();
-        let told = me.policy.wants().include(Wants::FRAMES);
-        me.poll_for_handler(cx, buf.len(), told, |me, cx| {
+        me.poll_for_handler(cx, buf.len(), |me, cx| {
             let (Some(io), false) = (&mut me.io, me.outgoing.discards()) else {
                 return Poll::Ready(Ok(buf.len()));
             };
@@ -290,8 +287,7 @@ where
             return self.poll_write(cx, first.map_or(&[], |b| b));
         }
         me.warn_if_unread();
-        let told = me.policy.wants().include(Wants::FRAMES);
-        me.poll_for_handler(cx, all, told, |me, cx| {
+        me.poll_for_handler(cx, all, |me, cx| {
             let Some(io) = &mut me.io else {
                 return Poll::Ready(Ok(all));
             };
@@ -307,7 +303,7 @@ where
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut()
-            .poll_for_handler(cx, (), false, |me, cx| match &mut me.io {
+            .poll_for_handler(cx, (), |me, cx| match &mut me.io {
                 Some(io) => me.outgoing.poll_flush(cx, io),
                 None => Poll::Ready(Ok(())),
             })
@@ -315,7 +311,7 @@ where
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut()
-            .poll_for_handler(cx, (), false, |me, cx| match &mut me.io {
+            .poll_for_handler(cx, (), |me, cx| match &mut me.io {
                 Some(io) => {
                     me.policy.on_shutdown();
                     me.outgoing.poll_shutdown(cx, io)

@@ -57,6 +57,7 @@ impl Policies {
 }
 
 impl Policy for Policies {
+    #[inline]
     fn wants(&self) -> Wants {
         self.wants
     }
@@ -76,6 +77,7 @@ impl Policy for Policies {
         }
     }
 
+    #[inline]
     fn on_passed(&mut self, now: Moment) {
         self.tell_all(now);
     }
@@ -104,6 +106,7 @@ impl Policy for Policies {
         }
     }
 
+    #[inline]
     fn on_outgoing(&mut self, event: &Event<'_>) {
         if matches!(event, Event::Control { .. }) || self.wants.include(Wants::FRAMES) {
             for policy in &mut self.all {
@@ -123,6 +126,7 @@ impl Policy for Policies {
         all.any(|policy| policy.on_ping_sent(payload, now))
     }
 
+    #[inline]
     fn expects_pong(&self) -> bool {
         self.wants.include(Wants::PONGS) && self.all.iter().any(|policy| policy.expects_pong())
     }
@@ -139,6 +143,7 @@ impl Policy for Policies {
         true
     }
 
+    #[inline]
     fn pauses_until(&self) -> Option<Moment> {
         if !self.wants.include(Wants::PAUSES) {
             return None;
@@ -167,6 +172,7 @@ impl Policy for Policies {
         due.find_map(|policy| policy.on_deadline(now, place))
     }
 
+    #[inline]
     fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.wants.include(Wants::SIGNAL) {
             return Poll::Pending;

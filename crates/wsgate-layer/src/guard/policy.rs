@@ -10,8 +10,7 @@ use crate::{moment::Moment, tunnel::Cause};
 /// What one layer does in a WebSocket's stream: decisions only. It does no I/O, has no timer, and is
 /// told the time. [`Guarded`](super::Guarded) does what it says.
 ///
-/// Whatever a policy is told may change its [`deadline`](Self::deadline), which is asked for after
-/// each call.
+/// Whatever a policy is told may change its [`deadline`](Self::deadline).
 pub(crate) trait Policy: Unpin {
     /// What it is to be asked or told of what not all of them have to do with. Must not change.
     fn wants(&self) -> Wants;
@@ -86,7 +85,9 @@ pub(crate) trait Policy: Unpin {
     }
 
     /// When to call [`on_deadline`](Self::on_deadline); `None` for never. It may move into the future
-    /// as often as it likes, at no cost: the timer is set anew when the old one has run out.
+    /// as often as it likes, at no cost: the timer is set anew when the old one has run out. It may come
+    /// nearer with a deadline, a ping that was sent or a signal; with traffic where it is said to be
+    /// [in haste](Wants::HASTE).
     fn deadline(&self) -> Option<Moment> {
         None
     }
@@ -179,8 +180,7 @@ pub(crate) enum PeerEnds {
 impl Wants {
     /// Reads, writes, control frames and the time: what all are told.
     pub(crate) const NOTHING: Self = Self(0);
-    /// To know of frames and messages. Only one that does can have an earlier deadline for something
-    /// that was written.
+    /// To know of frames and messages.
     pub(crate) const FRAMES: Self = Self(1 << 0);
     /// To be asked about each frame of the peer.
     pub(crate) const HEADERS: Self = Self(1 << 1);
@@ -192,6 +192,9 @@ impl Wants {
     pub(crate) const PAUSES: Self = Self(1 << 4);
     /// To be woken by something other than time.
     pub(crate) const SIGNAL: Self = Self(1 << 5);
+    /// To act earlier than it would have, for something that was read or written. With all others,
+    /// traffic moves the deadline into the future, if at all.
+    pub(crate) const HASTE: Self = Self(1 << 6);
 
     /// Both.
     pub(crate) const fn and(self, other: Self) -> Self {
@@ -206,7 +209,13 @@ impl Wants {
         }
     }
 
+    /// All of these.
     pub(crate) const fn include(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// One of these at least.
+    pub(crate) const fn include_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }

@@ -7,7 +7,7 @@ use std::{
 use wsgate_frame::{ControlFrame, Role};
 
 use super::{
-    Action, Ending, PeerEnds, Place, Policy,
+    Action, Ending, PeerEnds, Place, Policy, Wants,
     clock::Clock,
     incoming::Incoming,
     outgoing::Outgoing,
@@ -31,6 +31,8 @@ pub(crate) struct Guarded<S, P: Policy> {
     /// that does not read then is no reason to wait.
     pub(super) ended: bool,
     clock: Clock,
+    /// Whether a deadline may have come nearer than the clock knows.
+    pub(super) hastened: bool,
     /// The task that waits to read, and for the clock.
     reader: Option<Waker>,
     /// Who is at the other end of `io`.
@@ -51,6 +53,7 @@ impl<S, P: Policy> Guarded<S, P> {
             phase: Phase::Open,
             ended: false,
             clock: Clock::new(),
+            hastened: false,
             reader: None,
             peer,
             tunnel: upgrade.tunnel.clone(),
@@ -187,6 +190,9 @@ impl<S, P: Policy> Guarded<S, P> {
         }
         loop {
             let signalled = self.phase.is_open() && self.policy.poll_signal(cx).is_ready();
+            if reads && !signalled && !self.may_be_hastened() && self.clock.is_set() {
+                return;
+            }
             let due = self.due(reads);
             let pause = self.policy.pauses_until().filter(|_| self.pauses());
             let next = earlier(due, pause);
@@ -206,32 +212,42 @@ impl<S, P: Policy> Guarded<S, P> {
             }
         }
         self.clock.hear();
+        // Where nobody reads, not all deadlines count.
+        self.hastened = !reads;
     }
 
     /// The same where the task goes on anyway: a stream that always has something to read never
     /// comes to wait for the timer.
     pub(super) fn check_clock(&mut self, cx: &mut Context<'_>, now: Moment) {
-        if self.phase.is_open() {
-            let _ = self.policy.poll_signal(cx);
+        if self.phase.is_open() && self.policy.poll_signal(cx).is_ready() {
+            self.hastened = true;
+        }
+        if self.clock.is_set_beyond(now) && !self.may_be_hastened() {
+            return;
         }
         if self.due(true).is_some_and(|due| due <= now) {
             self.on_due(now, true);
+            self.hastened = true;
         }
         self.clock.hear();
     }
 
+    /// Whether there may be something to do before the clock rings.
+    fn may_be_hastened(&self) -> bool {
+        self.hastened || !self.phase.is_open() || self.policy.wants().include(Wants::HASTE)
+    }
+
     /// The handler wrote: wakes the task that waits to read if that, or a frame of ours that went out
-    /// before it, brought about what that task cannot know. `told` says whether the policy was told of
-    /// such a thing.
-    pub(super) fn tell_reader(&mut self, told: bool) {
+    /// before it, brought about what that task cannot know.
+    pub(super) fn tell_reader(&mut self) {
         let Some(reader) = &self.reader else {
             return;
         };
         let news = match &self.phase {
-            Phase::Open => {
-                let due = told.then(|| self.due(true)).flatten();
-                due.is_some_and(|due| !self.clock.is_set_for(due))
-            }
+            Phase::Open if !self.may_be_hastened() => false,
+            Phase::Open => self
+                .due(true)
+                .is_some_and(|due| !self.clock.is_set_for(due)),
             Phase::Closing(_) => self.is_closed(),
             Phase::Telling(_) | Phase::Over => false,
         };

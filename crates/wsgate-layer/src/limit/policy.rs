@@ -134,6 +134,7 @@ impl Policy for LimitPolicy {
         Wants::HEADERS
             .and(Wants::REFUSE.only_if(ends))
             .and(Wants::PAUSES.only_if(holds_back))
+            .and(Wants::HASTE.only_if(has_rate))
     }
 
     fn on_read(&mut self, now: Moment) {

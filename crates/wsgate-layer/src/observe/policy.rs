@@ -122,7 +122,8 @@ impl ObservePolicy {
 
 impl Policy for ObservePolicy {
     fn wants(&self) -> Wants {
-        Wants::FRAMES.only_if(self.traffic.is_some())
+        let wants_traffic = self.traffic.is_some();
+        Wants::FRAMES.and(Wants::HASTE).only_if(wants_traffic)
     }
 
     fn counts_unread(&self) -> bool {

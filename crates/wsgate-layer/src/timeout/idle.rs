@@ -169,7 +169,7 @@ impl IdlePolicy {
 
 impl Policy for IdlePolicy {
     fn wants(&self) -> Wants {
-        Wants::FRAMES
+        Wants::FRAMES.and(Wants::HASTE)
     }
 
     fn on_incoming(&mut self, event: &Event<'_>, now: Moment) {

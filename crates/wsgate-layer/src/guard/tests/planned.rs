@@ -150,7 +150,7 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
     fn wants(&self) -> Wants {
         let refuse = Wants::REFUSE.only_if(self.refuses.is_some());
         let always = Wants::FRAMES.and(Wants::PONGS).and(Wants::PAUSES);
-        always.and(Wants::SIGNAL).and(refuse)
+        always.and(Wants::SIGNAL).and(Wants::HASTE).and(refuse)
     }
 
     fn counts_unread(&self) -> bool {

@@ -1,8 +1,11 @@
 //! Deadlines, signals, and handlers that do not read.
 
-use std::{task::Poll, time::Duration};
+use std::{future::poll_fn, task::Poll, time::Duration};
 
-use tokio::time::advance;
+use tokio::{
+    task::coop,
+    time::{advance, timeout},
+};
 use wsgate_frame::Role;
 
 use super::{
@@ -130,6 +133,35 @@ async fn a_clock_rings_for_the_first_of_its_deadlines() {
     assert!(poll(&mut clock, after(20)).is_pending());
     advance(Duration::from_secs(15)).await;
     assert_eq!(poll(&mut clock, after(20)), Poll::Ready(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_wakes_the_last_task_that_followed_it() {
+    let mut clock = Clock::new();
+    let next = Moment::now() + Duration::from_secs(10);
+    let [mut first, mut last] = [(); 2].map(tokio_test::task::spawn);
+    let polled = first.enter(|cx, _| clock.poll(cx, next));
+    assert!(polled.is_pending());
+    last.enter(|cx, _| clock.follow(cx));
+    advance(Duration::from_secs(10)).await;
+    assert!(last.is_woken() && !first.is_woken());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_is_set_by_a_task_that_has_done_enough_for_now() {
+    let mut clock = Clock::new();
+    let (start, ten) = (Moment::now(), Duration::from_secs(10));
+    let rings = poll_fn(|cx| {
+        while coop::has_budget_remaining() {
+            let Poll::Ready(proceed) = coop::poll_proceed(cx) else {
+                break;
+            };
+            proceed.made_progress();
+        }
+        clock.poll(cx, start + ten)
+    });
+    assert!(timeout(2 * ten, rings).await.is_ok());
+    assert_eq!(start.elapsed(), ten);
 }
 
 #[tokio::test(start_paused = true)]
