@@ -19,19 +19,19 @@ use self::support::{
 #[test]
 fn an_idle_websocket_stays_small() {
     log();
-    check::<Keepalive>("keepalive", 752);
-    check::<ReadTimeout>("read timeout", 728);
-    check::<IdleTimeout>("idle timeout", 752);
-    check::<Lifetime>("lifetime", 712);
-    check::<Limit>("limit", 758);
-    check::<LimitAll>("limit, everything", 921);
+    check::<Keepalive>("keepalive", 584);
+    check::<ReadTimeout>("read timeout", 560);
+    check::<IdleTimeout>("idle timeout", 576);
+    check::<Lifetime>("lifetime", 544);
+    check::<Limit>("limit", 582);
+    check::<LimitAll>("limit, everything", 729);
     check::<Origin>("origin", 0);
-    check::<Drained>("drain", 696);
-    check::<Observe>("observe", 1099);
-    check::<ObserveLog>("observe, log", 1902);
-    check::<Three>("three layers", 1219);
-    check::<Recommended>("the stack", 1142);
-    check::<RecommendedLog>("the stack, log", 2113);
+    check::<Drained>("drain", 528);
+    check::<Observe>("observe", 603);
+    check::<ObserveLog>("observe, log", 1446);
+    check::<Three>("three layers", 835);
+    check::<Recommended>("the stack", 942);
+    check::<RecommendedLog>("the stack, log", 1729);
 }
 
 /// Compares what a WebSocket with these layers holds above one without. It may become somewhat more.

@@ -226,7 +226,7 @@ impl Tracker {
     fn on_payload_end(&mut self, opcode: OpCode, fin: bool, on_event: &mut dyn FnMut(Event<'_>)) {
         let control = opcode.is_control();
         match (control, fin) {
-            (true, _) => self.control_frames += 1,
+            (true, _) => self.control_frames = self.control_frames.saturating_add(1),
             (false, true) => self.messages += 1,
             (false, false) => self.fragments += 1,
         }

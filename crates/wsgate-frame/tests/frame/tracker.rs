@@ -8,7 +8,7 @@ use crate::laws::tracker::any_cutting_agrees_with_the_model;
 
 #[test]
 fn takes_little_room() {
-    assert!(size_of::<Tracker>() <= 72, "{} bytes", size_of::<Tracker>());
+    assert!(size_of::<Tracker>() <= 64, "{} bytes", size_of::<Tracker>());
 }
 
 #[test]

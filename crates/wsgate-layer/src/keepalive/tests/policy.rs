@@ -113,7 +113,7 @@ impl Bench {
 
 #[test]
 fn it_takes_little_memory() {
-    assert!(size_of::<KeepalivePolicy>() <= 64);
+    assert!(size_of::<KeepalivePolicy>() <= 56);
 }
 
 #[test]
