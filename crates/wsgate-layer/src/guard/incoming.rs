@@ -9,7 +9,10 @@ use std::{
 use tokio::io::{AsyncRead, ReadBuf};
 use wsgate_frame::{Event, OpCode, Role, Rsv, Tracker};
 
-use super::{Ending, Policy, Wants};
+use super::{
+    Ending, Policy, Wants,
+    held::{Held, MAX_HELD},
+};
 use crate::moment::Moment;
 
 #[derive(Debug)]
@@ -27,22 +30,6 @@ pub(super) struct Incoming {
 }
 
 type CanTell = bool;
-
-/// The beginning of a frame of which the handler must see nothing before more of it is there: a
-/// header that may be refused, or a pong that may be ours.
-///
-/// It is completed by reads of just the bytes that it lacks, so nothing but this frame is ever in
-/// here.
-#[derive(Debug)]
-struct Held {
-    bytes: [u8; MAX_HELD],
-    len: u8,
-    /// How much of it the handler has, once it is known that it may have it.
-    given: Option<u8>,
-}
-
-/// The longest header, and as it happens a masked pong with eight bytes of payload.
-const MAX_HELD: usize = 14;
 
 /// What makes it necessary to look at each frame.
 const MEDDLING: Wants = Wants::FRAMES.and(Wants::HEADERS);
@@ -77,11 +64,7 @@ impl Incoming {
     pub(super) const fn new(peer: Role) -> Self {
         Self {
             tracker: Tracker::new(peer).allow_rsv(Rsv::ALL),
-            held: Held {
-                bytes: [0; MAX_HELD],
-                len: 0,
-                given: None,
-            },
+            held: Held::new(),
             begun: false,
             candidate: false,
             deaf: None,
@@ -352,76 +335,4 @@ fn without(chunk: &mut [u8], base: u64, cuts: &[(u64, u64)]) -> usize {
         kept -= end - start;
     }
     kept
-}
-
-// ===== impl Held =====
-
-impl Held {
-    const fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len()]
-    }
-
-    const fn is_holding(&self) -> bool {
-        self.len > 0 && self.given.is_none()
-    }
-
-    fn hold(&mut self, more: &[u8]) {
-        let len = self.len();
-        self.bytes[len..len + more.len()].copy_from_slice(more);
-        self.len += more.len() as u8;
-    }
-
-    const fn clear(&mut self) {
-        self.len = 0;
-        self.given = None;
-    }
-
-    const fn release(&mut self) {
-        self.given = Some(0);
-    }
-
-    /// Gives the handler what it may have. Whether there was anything.
-    #[inline]
-    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        match self.given {
-            Some(given) => self.give_from(given, buf),
-            None => false,
-        }
-    }
-
-    fn give_from(&mut self, given: u8, buf: &mut ReadBuf<'_>) -> bool {
-        let rest = &self.bytes()[usize::from(given)..];
-        let n = rest.len().min(buf.remaining());
-        buf.put_slice(&rest[..n]);
-        match n == rest.len() {
-            true => self.clear(),
-            false => self.given = Some(given + n as u8),
-        }
-        true
-    }
-
-    /// How many bytes are missing for the next word on what is held: to the end of the length, of
-    /// the header, of the pong. At least one.
-    fn lacks(&self) -> usize {
-        let held = self.bytes();
-        let Some(second) = held.get(1) else {
-            return 2 - held.len();
-        };
-        let mask = if second & 0x80 != 0 { 4 } else { 0 };
-        let (length, payload) = match second & 0x7f {
-            0x7e => (2, 0),
-            0x7f => (8, 0),
-            n => (0, usize::from(n)),
-        };
-        let header = 2 + length + mask;
-        match held.len() < header {
-            true => header - held.len(),
-            // Only a pong of eight bytes is held beyond its header.
-            false => header + payload - held.len(),
-        }
-    }
 }

@@ -31,6 +31,7 @@
 //! - **Over**: the handler reads the end of the stream.
 
 mod clock;
+mod held;
 mod incoming;
 mod io;
 mod outgoing;
