@@ -1,5 +1,6 @@
 //! wsgate itself: its HTTPS server with a proxy mounted in it, as an application would start it.
 
+use std::env;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -37,13 +38,13 @@ impl Gateway {
         let ca = TestCa::new();
         let leaf = ca.leaf(&["localhost"]);
         let tls = Tls::pem(Pem::bytes(leaf.cert_pem), Pem::bytes(leaf.key_pem));
-        let server = Server::bind(([127, 0, 0, 1], 0)).tls(tls);
+        let server = Server::bind(([127, 0, 0, 1], 0)).tls(by(tls));
         Self::start(adjust(server), app, ca).await
     }
 
     /// Serves any app with certificates of one's own, signed by `ca`.
     pub async fn with_tls(app: Router, ca: TestCa, tls: Tls) -> Self {
-        let server = Server::bind(([127, 0, 0, 1], 0)).tls(tls);
+        let server = Server::bind(([127, 0, 0, 1], 0)).tls(by(tls));
         Self::start(server, app, ca).await
     }
 
@@ -87,6 +88,17 @@ pub fn app(proxy: WebSocketProxy) -> Router {
         .route("/websocket", any(proxy.clone()))
         .route("/websocket/{*rest}", any(proxy))
 }
+
+/// Has TLS spoken by tokio-rustls where the environment says so: the tests are to come out the same.
+fn by(tls: Tls) -> Tls {
+    match env::var_os(BY_TOKIO_RUSTLS) {
+        Some(_) => tls.with_tokio_rustls(),
+        None => tls,
+    }
+}
+
+/// Set by `cargo xtask ci` for a second run.
+const BY_TOKIO_RUSTLS: &str = "WSGATE_TESTS_BY_TOKIO_RUSTLS";
 
 /// For connections whose client has gone already.
 const GRACE: Duration = Duration::from_secs(5);

@@ -137,6 +137,11 @@ const STEPS: &[Step] = &[
         run: |workspace| test::all_targets(workspace).map(|()| None),
     },
     Step {
+        name: "tests, tokio-rustls",
+        again: "WSGATE_TESTS_BY_TOKIO_RUSTLS=1 cargo test --package wsgate-tests --all-features",
+        run: |workspace| test::over_tokio_rustls(workspace).map(|()| None),
+    },
+    Step {
         name: "doc tests",
         again: "cargo test --workspace --doc --all-features",
         run: |workspace| test::doc_tests(workspace).map(|()| None),

@@ -10,6 +10,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::run(workspace)?;
     if args.is_empty() {
         all_targets(workspace)?;
+        over_tokio_rustls(workspace)?;
         doc_tests(workspace)
     } else {
         let mut cargo = process::cargo(&workspace.root);
@@ -29,6 +30,25 @@ pub(crate) fn all_targets(workspace: &Workspace) -> Result<()> {
     process::run(cargo.args(["build", "--workspace", "--bins", "--all-features"]))?;
     let mut cargo = process::cargo(&workspace.root);
     process::run(cargo.args(["test", "--workspace", "--all-targets", "--all-features"]))
+}
+
+/// The end-to-end tests that say the most about TLS once more, with tokio-rustls in place of the
+/// server's own stream.
+pub(crate) fn over_tokio_rustls(workspace: &Workspace) -> Result<()> {
+    let mut cargo = process::cargo(&workspace.root);
+    cargo.env("WSGATE_TESTS_BY_TOKIO_RUSTLS", "1");
+    process::run(
+        cargo
+            .args([
+                "test",
+                "--workspace",
+                "--all-features",
+                "--test",
+                "e2e",
+                "--",
+            ])
+            .args(["tls::", "h2::", "upgrade::", "back_pressure::"]),
+    )
 }
 
 /// The examples in the documentation, which `--all-targets` leaves out.

@@ -8,9 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-use axum_server::accept::{Accept, NoDelayAcceptor};
-use axum_server::tls::TlsService;
-use axum_server::tls_rustls::RustlsAcceptor;
+use axum_server::accept::Accept;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,19 +16,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::server::TlsStream;
 
-use crate::limits::{LONGEST, Limits};
+use crate::limits::Limits;
 use crate::redirect::{self, PlainHttp};
 use crate::tls::{ORIGIN, Origin};
 
-/// axum-server's TLS acceptor, behind a look at the first byte.
+/// A TLS acceptor, behind a look at the first byte.
 ///
 /// A client that speaks plain HTTP on this port is answered here, on the connection's own task,
 /// so whatever ends the server's connections ends this one too.
 #[derive(Clone, Debug)]
-pub(crate) struct TlsPort {
-    tls: RustlsAcceptor<NoDelayAcceptor>,
+pub(crate) struct TlsPort<A> {
+    tls: A,
     limits: Limits,
     plain: PlainHttp,
 }
@@ -54,31 +51,33 @@ pub(crate) enum Refusal {
 }
 
 /// What a connection begins with.
-enum Opening<S> {
-    Tls(Box<(TlsStream<TcpStream>, TlsService<S>)>),
+enum Opening<T> {
+    Tls(Box<T>),
     PlainHttp(TcpStream),
 }
 
 // ===== impl TlsPort =====
 
-impl TlsPort {
-    /// `https_port` is where a client without a port in its Host field is sent.
-    pub(crate) fn new(tls: RustlsAcceptor, limits: Limits, https_port: u16) -> Self {
+impl<A> TlsPort<A> {
+    /// `tls` needs no limit of its own. `https_port` is where a client without a port in its Host
+    /// field is sent.
+    pub(crate) fn new(tls: A, limits: Limits, https_port: u16) -> Self {
         Self {
-            // Our own limit counts from the accepted connection. Theirs counts from the first byte
-            // and must not fire before it: it would not be told from a client that left.
-            tls: tls.handshake_timeout(LONGEST).acceptor(NoDelayAcceptor),
+            tls,
             limits,
             plain: PlainHttp::OnTlsPort { https_port },
         }
     }
 
-    async fn open<S: Send>(
+    async fn open<S>(
         &self,
         stream: TcpStream,
         service: S,
         origin: Origin,
-    ) -> io::Result<Opening<S>> {
+    ) -> io::Result<Opening<(A::Stream, A::Service)>>
+    where
+        A: Accept<TcpStream, S>,
+    {
         // One deadline for all. No overflow: limits end at `LONGEST`.
         let deadline = Instant::now() + self.limits.tls_handshake;
         // The byte stays in the socket: rustls, or hyper, reads it again.
@@ -118,14 +117,18 @@ impl TlsPort {
     }
 }
 
-impl<S> Accept<TcpStream, S> for TlsPort
+impl<A, S> Accept<TcpStream, S> for TlsPort<A>
 where
+    A: Accept<TcpStream, S> + Clone + Send + Sync + 'static,
+    A::Stream: Send,
+    A::Service: Send,
+    A::Future: Send,
     S: Send + 'static,
 {
     // Nothing of ours stands between TLS and HTTP, so that an upgraded connection can be taken
     // apart into exactly this type.
-    type Stream = TlsStream<TcpStream>;
-    type Service = TlsService<S>;
+    type Stream = A::Stream;
+    type Service = A::Service;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {

@@ -51,6 +51,7 @@
 //!   they have. axum routes those to handlers for `CONNECT`: use `any`, not `get`.
 //! - `TCP_NODELAY` is on. With Nagle's algorithm small messages wait for acknowledgements.
 //! - HTTP/1.1 upgrades always work: [`Tls::without_http2`] narrows ALPN, not hyper.
+//! - A TLS connection that is idle holds no buffer: [`TlsStream`].
 //! - No [limit](Limits) touches a connection once it is upgraded. Noticing that a WebSocket's peer
 //!   is gone is the work of WebSocket pings.
 //! - A page loaded over https may open `wss://` only, and browsers follow no redirect of a
@@ -77,11 +78,13 @@ mod server;
 mod signal;
 mod throttle;
 mod tls;
+mod tls_acceptor;
 mod url;
 
 pub use axum_server::tls::TlsInfo;
 /// The version that [`Tls::config`] takes.
 pub use rustls;
+pub use wsgate_tls::TlsStream;
 
 pub use self::error::{ServerError, ServerErrorKind};
 pub use self::hsts::Hsts;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use http::uri::Scheme;
 use tokio::task::spawn_blocking;
 use tracing::{dispatcher, error, info, warn};
@@ -23,7 +22,8 @@ use crate::hsts::Hsts;
 use crate::limits::Limits;
 use crate::listen::{listen, prepare, redirect_app};
 use crate::running::Running;
-use crate::tls::{Loaded, Tls};
+use crate::tls::{Loaded, Tls, TlsBy};
+use crate::tls_acceptor::{TlsAcceptor, tokio_rustls};
 use crate::url::url;
 
 /// Serves an axum [`Router`] over HTTPS, HTTP/1.1 and HTTP/2.
@@ -235,13 +235,23 @@ impl Server {
 
         let server = prepare(listener, &self.limits, handle.clone(), &log);
         let names = match loaded {
-            Some(Loaded { config, names }) => {
+            Some(loaded) => {
                 let hsts = self.hsts.as_ref().map(Hsts::header_value);
                 let make = MakeConnection::new(app, Scheme::HTTPS, hsts);
-                let tls = RustlsAcceptor::new(RustlsConfig::from_config(config));
-                let acceptor = TlsPort::new(tls, self.limits.clone(), public_port);
-                listeners.spawn(handle, server.acceptor(acceptor).serve(make));
-                Some(names)
+                let limits = self.limits.clone();
+                match loaded.by {
+                    TlsBy::TlsStream => {
+                        let tls = TlsAcceptor::new(&loaded.config);
+                        let acceptor = TlsPort::new(tls, limits, public_port);
+                        listeners.spawn(handle, server.acceptor(acceptor).serve(make));
+                    }
+                    TlsBy::TokioRustls => {
+                        let tls = tokio_rustls(loaded.config);
+                        let acceptor = TlsPort::new(tls, limits, public_port);
+                        listeners.spawn(handle, server.acceptor(acceptor).serve(make));
+                    }
+                }
+                Some(loaded.names)
             }
             None => {
                 let make = MakeConnection::new(app, Scheme::HTTP, None);

@@ -1,6 +1,7 @@
 //! TLS settings, and the rustls configuration made of them.
 
 mod authority;
+mod clients;
 mod development;
 mod identity;
 mod names;
@@ -12,16 +13,14 @@ mod trust;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig};
 
 pub use self::development::DevelopmentCa;
 pub use self::pem::Pem;
 pub(crate) use self::resolver::{ORIGIN, Origin};
 
+use self::clients::Clients;
 use self::identity::Identity;
 use self::resolver::Resolver;
 use crate::error::{ServerError, ServerErrorKind};
@@ -65,6 +64,15 @@ pub struct Tls {
     config: Option<Arc<ServerConfig>>,
     http2: bool,
     clients: Option<Clients>,
+    by: TlsBy,
+}
+
+/// Whose stream carries the connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TlsBy {
+    /// [`crate::TlsStream`].
+    TlsStream,
+    TokioRustls,
 }
 
 #[derive(Clone, Debug)]
@@ -77,19 +85,13 @@ enum Pair {
     Development(Option<DevelopmentCa>),
 }
 
-/// Client certificate authentication.
-#[derive(Clone, Debug)]
-struct Clients {
-    ca: Pem,
-    required: bool,
-}
-
 /// What the server needs of a checked [`Tls`].
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Arc<ServerConfig>,
     /// Empty for a configuration of the user's own.
     pub(crate) names: Arc<[String]>,
+    pub(crate) by: TlsBy,
 }
 
 // ===== impl Tls =====
@@ -135,8 +137,9 @@ impl Tls {
         Self::new(vec![Pair::Development(Some(ca))], None)
     }
 
-    /// A rustls configuration of one's own, as it is, but for ALPN: when it names no protocol
-    /// it gets HTTP/2 and HTTP/1.1, without which rustls would speak HTTP/1.1 only.
+    /// A rustls configuration of one's own, as it is, but for two things. ALPN: when it names no
+    /// protocol it gets HTTP/2 and HTTP/1.1, without which rustls would speak HTTP/1.1 only. Early
+    /// data (0-RTT) is refused, and clients send it again after the handshake.
     ///
     /// The server cannot know the names that it covers, so it logs none.
     pub fn config(config: Arc<ServerConfig>) -> Self {
@@ -173,12 +176,24 @@ impl Tls {
         self
     }
 
+    /// Lets tokio-rustls carry the connections, in place of [`TlsStream`](crate::TlsStream).
+    ///
+    /// For handlers that look for its type inside hyper's `Upgraded`, and to find out whether a
+    /// fault is [`TlsStream`](crate::TlsStream)'s. To other handlers nothing is different, but an
+    /// idle connection takes some 4 KiB more.
+    #[must_use]
+    pub fn with_tokio_rustls(mut self) -> Self {
+        self.by = TlsBy::TokioRustls;
+        self
+    }
+
     fn new(pairs: Vec<Pair>, config: Option<Arc<ServerConfig>>) -> Self {
         Self {
             pairs,
             config,
             http2: true,
             clients: None,
+            by: TlsBy::TlsStream,
         }
     }
 
@@ -209,9 +224,13 @@ impl Tls {
         } else if !self.http2 {
             config.alpn_protocols.retain(|name| name != ALPN_HTTP2);
         }
+        // Nothing here could tell a handler that its request may be somebody's replay of one
+        // (RFC 8470), so clients have to send theirs after the handshake.
+        config.max_early_data_size = 0;
         Ok(Loaded {
             config: Arc::new(config),
             names: Arc::new([]),
+            by: self.by,
         })
     }
 
@@ -237,6 +256,7 @@ impl Tls {
         Ok(Loaded {
             config: Arc::new(config),
             names,
+            by: self.by,
         })
     }
 
@@ -262,37 +282,6 @@ impl Pair {
                 ca.issue().map(Identity::development)
             }
         }
-    }
-}
-
-// ===== impl Clients =====
-
-impl Clients {
-    fn verifier(
-        &self,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<Arc<dyn ClientCertVerifier>, ServerError> {
-        let refuse = |why| {
-            ServerError::new(
-                ServerErrorKind::Certificate,
-                format!("the client CA certificate {} {why}", self.ca),
-            )
-        };
-        let mut roots = RootCertStore::empty();
-        for certificate in self.ca.certificates()? {
-            roots
-                .add(certificate)
-                .map_err(|error| refuse("cannot be used to check clients by").because(error))?;
-        }
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-        let builder = if self.required {
-            builder
-        } else {
-            builder.allow_unauthenticated()
-        };
-        builder
-            .build()
-            .map_err(|error| refuse("cannot be used to check clients by").because(error))
     }
 }
 
@@ -345,6 +334,14 @@ mod tests {
         assert_eq!(alpn(with(&[])), [b"h2".to_vec(), b"http/1.1".to_vec()]);
         assert_eq!(alpn(with(&[b"x"])), [b"x".to_vec()]);
         assert_eq!(alpn(with(&[b"h2", b"x"]).without_http2()), [b"x".to_vec()]);
+    }
+
+    #[test]
+    fn early_data_is_refused() {
+        let mut config = (*own_config()).clone();
+        config.max_early_data_size = 1000;
+        let loaded = Tls::config(Arc::new(config)).load().unwrap();
+        assert_eq!(loaded.config.max_early_data_size, 0);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpListener;
 use wsgate_server::{DevelopmentCa, Running, Server, Tls, rustls};
 
-use crate::support::{LOOPBACK, Log, connect, hello, trusting};
+use crate::support::{LOOPBACK, Log, by, connect, hello, trusting};
 
 async fn start(ca: &DevelopmentCa, address: impl Into<std::net::SocketAddr>) -> Running {
-    let tls = Tls::development_with(ca.clone());
+    let tls = by(Tls::development_with(ca.clone()));
     Server::bind(address).tls(tls).start(hello()).await.unwrap()
 }
 

@@ -8,6 +8,7 @@ mod client_certificates;
 mod development;
 mod drain;
 mod limits;
+mod peeled;
 mod plain_http;
 mod protocols;
 mod shutdown;

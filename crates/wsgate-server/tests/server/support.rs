@@ -58,7 +58,22 @@ impl Identity {
     }
 
     pub(crate) fn tls(&self) -> Tls {
-        Tls::pem(self.chain(), self.key())
+        by(Tls::pem(self.chain(), self.key()))
+    }
+}
+
+/// These tests are compiled twice, the second time to run over tokio-rustls.
+pub(crate) const BY_TOKIO_RUSTLS: bool = matches!(
+    env!("CARGO_CRATE_NAME").as_bytes(),
+    b"server_by_tokio_rustls"
+);
+
+/// Has the connections carried by the stream that is tested.
+pub(crate) fn by(tls: Tls) -> Tls {
+    if BY_TOKIO_RUSTLS {
+        tls.with_tokio_rustls()
+    } else {
+        tls
     }
 }
 
