@@ -13,15 +13,24 @@ use http::uri::Scheme;
 use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
+use tracing::debug;
 
 use crate::accept::canonical;
 
 /// Makes the service of one connection from the peer's address.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct MakeConnection {
     app: Router,
     scheme: Scheme,
     hsts: Option<HeaderValue>,
+    accepted: Option<Accepted>,
+}
+
+/// Counts the connections of a worker, and logs the number in the end.
+#[derive(Debug)]
+struct Accepted {
+    worker: usize,
+    connections: u64,
 }
 
 /// Puts `ConnectInfo<SocketAddr>` and `Scheme` in each request's extensions, and HSTS on each
@@ -51,6 +60,18 @@ impl MakeConnection {
             app: app.with_state(()),
             scheme,
             hsts,
+            accepted: None,
+        }
+    }
+
+    /// Has the connections counted, which are those of this worker.
+    pub(crate) fn counting_for(self, worker: usize) -> Self {
+        Self {
+            accepted: Some(Accepted {
+                worker,
+                connections: 0,
+            }),
+            ..self
         }
     }
 }
@@ -65,6 +86,9 @@ impl Service<SocketAddr> for MakeConnection {
     }
 
     fn call(&mut self, peer: SocketAddr) -> Self::Future {
+        if let Some(accepted) = &mut self.accepted {
+            accepted.connections += 1;
+        }
         ready(Ok(Connection {
             inner: self.app.clone(),
             // A handler that compares addresses with a list would have to know otherwise.
@@ -72,6 +96,21 @@ impl Service<SocketAddr> for MakeConnection {
             scheme: self.scheme.clone(),
             hsts: self.hsts.clone(),
         }))
+    }
+}
+
+// ===== impl Accepted =====
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        let Self {
+            worker,
+            connections,
+        } = *self;
+        debug!(
+            worker,
+            connections, "a worker has accepted its last connection"
+        );
     }
 }
 

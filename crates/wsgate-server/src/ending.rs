@@ -6,20 +6,29 @@
 //!     │                           way go on            or the grace is over  ──────┘
 //!     └────────────── grace ────────────────────────────►│
 //! ```
+//!
+//! The workers, if there are some, leave last: WebSockets that came by HTTP/1.1 live on their
+//! runtimes and are no connections any more.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
-use axum_server::Handle;
-use tokio::sync::{mpsc, watch};
+use axum_server::{Handle, Server as AxumServer};
+use tokio::runtime;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
+
+use crate::alive::{Alive, Ended, alive};
+use crate::listen::Prepared;
+use crate::workers::Leave;
 
 pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -38,8 +47,8 @@ pub(crate) struct Listeners {
     handles: Vec<Handle<SocketAddr>>,
     tasks: JoinSet<io::Result<()>>,
     /// Each task holds a clone, so that `ended` is closed when the last one is over.
-    alive: mpsc::Sender<Infallible>,
-    ended: mpsc::Receiver<Infallible>,
+    alive: Alive,
+    ended: Ended,
 }
 
 /// Asks a server to end, from any number of places.
@@ -54,18 +63,15 @@ pub(crate) struct Ending {
     asked: watch::Receiver<Option<Instant>>,
     drain: Option<BoxFuture>,
     handles: Vec<Handle<SocketAddr>>,
-    ended: mpsc::Receiver<Infallible>,
+    ended: Ended,
+    workers: Leave,
 }
-
-/// Cuts all connections when it is dropped: also when a drain panics, which leaves nobody else
-/// to do it.
-struct Cut<'a>(&'a [Handle<SocketAddr>]);
 
 // ===== impl Listeners =====
 
 impl Listeners {
     pub(crate) fn new() -> Self {
-        let (alive, ended) = mpsc::channel(1);
+        let (alive, ended) = alive();
         Self {
             handles: Vec::new(),
             tasks: JoinSet::new(),
@@ -74,18 +80,34 @@ impl Listeners {
         }
     }
 
-    /// Runs a listener that was built with `handle`.
-    pub(crate) fn spawn<F>(&mut self, handle: Handle<SocketAddr>, serve: F)
+    /// Runs a listener by the future that `serve` makes of it.
+    pub(crate) fn spawn<S, F>(&mut self, listener: Prepared, serve: S)
+    where
+        S: FnOnce(AxumServer<SocketAddr>) -> F,
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let serve = serve(listener.server);
+        self.run(&listener.runtime, listener.handle, serve);
+    }
+
+    /// Runs the future that has `handle` on a runtime.
+    pub(crate) fn run<F>(&mut self, runtime: &runtime::Handle, handle: Handle<SocketAddr>, serve: F)
     where
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
         let alive = self.alive.clone();
         self.handles.push(handle);
-        self.tasks.spawn(async move {
+        let task = async move {
             let ended = serve.await;
             drop(alive);
             ended
-        });
+        };
+        self.tasks.spawn_on(task, runtime);
+    }
+
+    /// Ready when none listens any more and none of their connections is left.
+    pub(crate) fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// The tasks, their handles, and what will happen to them when `ask` is heard.
@@ -93,12 +115,14 @@ impl Listeners {
         self,
         ask: &Ask,
         drain: Option<BoxFuture>,
+        workers: Leave,
     ) -> (JoinSet<io::Result<()>>, Vec<Handle<SocketAddr>>, Ending) {
         let ending = Ending {
             asked: ask.deadline.subscribe(),
             drain,
             handles: self.handles.clone(),
             ended: self.ended,
+            workers,
         };
         (self.tasks, self.handles, ending)
     }
@@ -132,12 +156,28 @@ impl Ask {
 
 impl Ending {
     /// Waits until the server is asked to end, and ends it.
+    ///
+    /// # Panics
+    ///
+    /// When the drain panics; after everything else.
     pub(crate) async fn run(mut self) {
         if self.asked.wait_for(Option::is_some).await.is_err() {
             // The server was dropped, and this task is about to be.
             return;
         }
-        let cut = Cut(&self.handles);
+        // A drain that panics leaves nobody else to cut.
+        let goodbye = caught(self.say_goodbye()).await;
+        self.cut();
+        // A connection whose handler blocks its thread does not hear that it was cut.
+        let _ = timeout(SLACK, self.ended.wait()).await;
+        // Nor does its worker that it may leave, and blocking work cannot be cancelled.
+        let _ = timeout(SLACK, self.workers.wait()).await;
+        if let Err(panic) = goodbye {
+            resume_unwind(panic);
+        }
+    }
+
+    async fn say_goodbye(&mut self) {
         // The order matters. The first poll of a drain is what keeps new WebSockets out; after
         // `graceful_shutdown` hyper would answer their handshakes with `connection: upgrade, close`,
         // which strict clients refuse.
@@ -154,36 +194,41 @@ impl Ending {
         }
 
         let drained = async {
-            if let Some(drain) = self.drain {
+            if let Some(drain) = self.drain.take() {
                 drain.await;
             }
         };
         let connections = async {
             tokio::select! {
-                _ = self.ended.recv() => {}
+                () = self.ended.wait() => {}
                 () = over(&mut self.asked) => {}
             }
         };
         tokio::join!(drained, connections);
-
-        drop(cut);
-        // A connection whose handler blocks its thread does not hear that it was cut.
-        let _ = timeout(SLACK, self.ended.recv()).await;
     }
-}
 
-// ===== impl Cut =====
-
-impl Drop for Cut<'_> {
-    fn drop(&mut self) {
-        let left: usize = self.0.iter().map(Handle::connection_count).sum();
+    fn cut(&self) {
+        let left: usize = self.handles.iter().map(Handle::connection_count).sum();
         if left > 0 {
             warn!(connections = left, "cutting what has not ended in time");
         }
-        for handle in self.0 {
+        for handle in &self.handles {
             handle.shutdown();
         }
     }
+}
+
+/// Tells a panic instead of passing it on.
+async fn caught<F: Future>(future: F) -> thread::Result<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let poll = AssertUnwindSafe(|| future.as_mut().poll(cx));
+        match catch_unwind(poll) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
 }
 
 /// Waits for the end of the shortest grace, including those that are asked for meanwhile.

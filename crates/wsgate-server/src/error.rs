@@ -32,6 +32,8 @@ pub enum ServerErrorKind {
     Key,
     /// The development CA cannot be read or kept.
     DevelopmentCa,
+    /// A thread of a [worker](crate::Server::workers), or its runtime, cannot be had.
+    Workers,
     /// Settings that contradict each other.
     Configuration,
     /// The server stopped by itself.

@@ -65,6 +65,8 @@
 //! ones. It does not listen on Unix sockets, and does not limit the number of connections.
 
 mod accept;
+mod alive;
+mod bind;
 mod connection;
 mod ending;
 mod error;
@@ -80,6 +82,7 @@ mod throttle;
 mod tls;
 mod tls_acceptor;
 mod url;
+mod workers;
 
 pub use axum_server::tls::TlsInfo;
 /// The version that [`Tls::config`] takes.

@@ -8,18 +8,22 @@ use std::time::Duration;
 use axum_server::Handle;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::alive::Ended;
 use crate::ending::{Ask, Listeners, Stop};
 use crate::error::{ServerError, ServerErrorKind};
+use crate::workers::{Leave, Workers};
 
 /// A server that accepts connections, from [`Server::start`](crate::Server::start).
 ///
 /// It owns the listening tasks: dropping it stops listening and cuts the connections that were
-/// not upgraded, at once. [`shutdown`](Self::shutdown) is the friendly way.
+/// not upgraded, at once. [`shutdown`](Self::shutdown) is the friendly way. It owns the
+/// [workers](crate::Server::workers) as well: each ends with all that runs on it.
 ///
 /// # Upgraded connections
 ///
 /// A shutdown by itself treats WebSockets badly. hyper lets go of an HTTP/1.1 connection when it is
-/// upgraded, so no shutdown sees it: it lives on until its handler ends, or the runtime. An HTTP/2
+/// upgraded, so no shutdown sees it: it lives on until its handler ends, or the runtime, which with
+/// [workers](crate::Server::workers) is at the end of the server. An HTTP/2
 /// connection with an open WebSocket counts as a request under way: it is waited for as long as the
 /// grace lasts, and then cut without a Close frame.
 ///
@@ -39,6 +43,9 @@ pub struct Running {
     _signal: JoinSet<()>,
     /// One task, which ends some time after the server was asked to.
     ending: JoinSet<()>,
+    /// Of the listeners with their connections.
+    ended: Ended,
+    workers: Leave,
 }
 
 // ===== impl Running =====
@@ -50,6 +57,7 @@ impl Running {
         url: String,
         names: Arc<[String]>,
         listeners: Listeners,
+        workers: Workers,
         stop: Stop,
     ) -> Self {
         let ask = Ask::new();
@@ -61,7 +69,8 @@ impl Running {
                 ask.ask(stop.grace);
             });
         }
-        let (listeners, handles, end) = listeners.split(&ask, stop.drain);
+        let ended = listeners.ended();
+        let (listeners, handles, end) = listeners.split(&ask, stop.drain, workers.leave());
         let mut ending = JoinSet::new();
         ending.spawn(end.run());
         Self {
@@ -74,6 +83,8 @@ impl Running {
             ask,
             _signal: signal,
             ending,
+            ended,
+            workers: workers.into_leave(),
         }
     }
 
@@ -117,10 +128,12 @@ impl Running {
         while !self.listeners.is_empty() || self.ask.is_asked() {
             tokio::select! {
                 biased;
-                Some(ended) = self.listeners.join_next() => listener(ended)?,
+                Some(ended) = self.listeners.join_next() => self.listener(ended)?,
                 Some(ended) = self.ending.join_next() => {
-                    // Those that waited in vain for a connection to hear that it was cut.
+                    // Those that waited in vain for a connection to hear that it was cut. They
+                    // may not hear it either, where its handler blocks the thread of a worker.
                     self.listeners.abort_all();
+                    self.listeners.detach_all();
                     ended.map_err(drain_panicked)?;
                 }
                 else => break,
@@ -131,7 +144,8 @@ impl Running {
 
     /// Stops listening at once, lets requests under way finish for as long as `grace`, and cuts
     /// the connections that are left. With a [drain](crate::Server::drain) it begins that first, and
-    /// cuts nothing before it has finished. The port is free when this returns.
+    /// cuts nothing before it has finished. The port is free when this returns, unless a handler blocks
+    /// the thread of its worker: [`gone`](Self::gone) waits for that too.
     ///
     /// When the server is about to end already, by
     /// [`Server::shutdown_on`](crate::Server::shutdown_on), the grace counts that is over first, and
@@ -153,26 +167,50 @@ impl Running {
         }
         first
     }
+
+    /// Ready when nothing of the server is left, also after it was dropped: no listener, no connection
+    /// that was not upgraded, no [worker](crate::Server::workers) with what ran on it.
+    ///
+    /// Dropping a server only tells its parts to end. Before the process exits, or the port is used
+    /// for something else, wait for this; with a limit, as a handler that blocks its thread holds
+    /// its worker.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn example(server: wsgate_server::Running) {
+    /// let gone = server.gone();
+    /// drop(server);
+    /// let _ = tokio::time::timeout(Duration::from_secs(1), gone).await;
+    /// # }
+    /// ```
+    pub fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (mut listeners, mut workers) = (self.ended.clone(), self.workers.ended());
+        async move {
+            listeners.wait().await;
+            workers.wait().await;
+        }
+    }
+
+    /// How a listening task ended.
+    fn listener(&self, ended: Result<io::Result<()>, JoinError>) -> Result<(), ServerError> {
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(listener_stopped(error)),
+            // By ourselves, after everything else.
+            Err(error) if error.is_cancelled() && self.ask.is_asked() => Ok(()),
+            // It panicked, or was lost with its runtime.
+            Err(error) => Err(listener_stopped(io::Error::other(error))),
+        }
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // Connections have tasks of their own, which listen to this; the other tasks are aborted
-        // with their JoinSets.
+        // with their JoinSets, and the workers end with what is left on them.
         for handle in &self.handles {
             handle.shutdown();
         }
-    }
-}
-
-/// How a listening task ended.
-fn listener(ended: Result<io::Result<()>, JoinError>) -> Result<(), ServerError> {
-    match ended {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(listener_stopped(error)),
-        // By ourselves, after everything else.
-        Err(error) if error.is_cancelled() => Ok(()),
-        Err(error) => Err(listener_stopped(io::Error::other(error))),
     }
 }
 
@@ -193,17 +231,18 @@ mod tests {
     /// A server of which one listener has broken and, if wanted, another is well.
     fn broken(other: bool, drains: &Arc<AtomicUsize>) -> Running {
         let mut listeners = Listeners::new();
-        listeners.spawn(Handle::new(), async { Err(io::Error::other("broken")) });
+        let workers = Workers::none();
+        let here = workers.runtimes()[0].clone();
+        let error = async { Err(io::Error::other("broken")) };
+        listeners.run(&here, Handle::new(), error);
         if other {
             let handle = Handle::new();
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let server = axum_server::from_tcp(listener)
                 .unwrap()
                 .handle(handle.clone());
-            listeners.spawn(
-                handle,
-                server.serve(axum::Router::new().into_make_service()),
-            );
+            let app = axum::Router::new().into_make_service();
+            listeners.run(&here, handle, server.serve(app));
         }
         let drains = Arc::clone(drains);
         let stop = Stop {
@@ -213,8 +252,21 @@ mod tests {
                 drains.fetch_add(1, Ordering::Relaxed);
             })),
         };
+        running(listeners, workers, stop)
+    }
+
+    fn running(listeners: Listeners, workers: Workers, stop: Stop) -> Running {
         let address = ([127, 0, 0, 1], 0).into();
-        Running::new(address, None, String::new(), Arc::new([]), listeners, stop)
+        let names = Arc::new([]);
+        Running::new(
+            address,
+            None,
+            String::new(),
+            names,
+            listeners,
+            workers,
+            stop,
+        )
     }
 
     #[track_caller]
@@ -248,5 +300,22 @@ mod tests {
         let mut running = broken(false, &Arc::default());
         is_broken(running.wait().await);
         running.wait().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_is_lost_with_its_runtime_is_told() {
+        let lost = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let mut listeners = Listeners::new();
+        listeners.run(lost.handle(), Handle::new(), std::future::pending());
+        let stop = Stop {
+            signal: None,
+            grace: Duration::ZERO,
+            drain: None,
+        };
+        let mut running = running(listeners, Workers::none(), stop);
+        lost.shutdown_background();
+        is_broken(running.wait().await);
     }
 }

@@ -1,9 +1,8 @@
 //! Which certificate a client gets, and what is said when none fits.
 
 use rcgen::DistinguishedName;
-use wsgate_server::Server;
 
-use crate::support::{Identity, LOOPBACK, Log, connect, hello, trusting};
+use crate::support::{Identity, LOOPBACK, Log, bind, connect, hello, trusting};
 
 #[tokio::test]
 async fn the_name_selects_the_certificate() {
@@ -11,11 +10,7 @@ async fn the_name_selects_the_certificate() {
     let a = Identity::new(&["a.test"]);
     let b = Identity::new(&["b.test", "*.b.test"]);
     let tls = a.tls().and_pem(b.chain(), b.key());
-    let running = Server::bind(LOOPBACK)
-        .tls(tls)
-        .start(hello())
-        .await
-        .unwrap();
+    let running = bind(LOOPBACK).tls(tls).start(hello()).await.unwrap();
     assert_eq!(running.names(), ["a.test", "b.test", "*.b.test"]);
 
     let client = trusting(&[&a.der, &b.der]);
@@ -37,11 +32,7 @@ async fn an_unknown_name_gets_the_default_and_is_logged_with_the_names_covered()
     let a = Identity::new(&["a.test"]);
     let b = Identity::new(&["b.test"]);
     let tls = a.tls().and_pem(b.chain(), b.key());
-    let running = Server::bind(LOOPBACK)
-        .tls(tls)
-        .start(hello())
-        .await
-        .unwrap();
+    let running = bind(LOOPBACK).tls(tls).start(hello()).await.unwrap();
     let port = running.local_addr().port();
 
     // The client does not accept it, which is how we see that it is the default's.
@@ -69,7 +60,7 @@ async fn an_unknown_name_gets_the_default_and_is_logged_with_the_names_covered()
 async fn a_client_that_came_by_address_is_logged_with_the_names_covered() {
     let log = Log::capture();
     let identity = Identity::new(&["example.com"]);
-    let running = Server::bind(LOOPBACK)
+    let running = bind(LOOPBACK)
         .tls(identity.tls())
         .start(hello())
         .await
@@ -93,11 +84,7 @@ async fn a_client_that_came_by_an_address_that_is_covered_is_not_worth_a_word() 
     let named = Identity::new(&["example.com"]);
     let numbered = Identity::new(&["127.0.0.1"]);
     let tls = named.tls().and_pem(numbered.chain(), numbered.key());
-    let running = Server::bind(LOOPBACK)
-        .tls(tls)
-        .start(hello())
-        .await
-        .unwrap();
+    let running = bind(LOOPBACK).tls(tls).start(hello()).await.unwrap();
 
     let client = trusting(&[&numbered.der]);
     connect(running.local_addr(), "127.0.0.1", &client)
@@ -110,7 +97,7 @@ async fn a_client_that_came_by_an_address_that_is_covered_is_not_worth_a_word() 
 async fn a_flood_of_unknown_names_is_logged_a_few_times() {
     let log = Log::capture();
     let identity = Identity::new(&["example.com"]);
-    let running = Server::bind(LOOPBACK)
+    let running = bind(LOOPBACK)
         .tls(identity.tls())
         .start(hello())
         .await
@@ -134,7 +121,7 @@ async fn a_flood_of_unknown_names_is_logged_a_few_times() {
 async fn a_client_that_does_not_trust_the_issuer_is_logged_with_a_hint() {
     let log = Log::capture();
     let identity = Identity::new(&["example.com"]);
-    let running = Server::bind(LOOPBACK)
+    let running = bind(LOOPBACK)
         .tls(identity.tls())
         .start(hello())
         .await

@@ -7,9 +7,9 @@ use axum::{Extension, Router};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use wsgate_server::{Pem, Running, Server, Tls, TlsInfo, rustls};
+use wsgate_server::{Pem, Running, Tls, TlsInfo, rustls};
 
-use crate::support::{Identity, LOOPBACK, Log, get_root, trusting};
+use crate::support::{Identity, LOOPBACK, Log, bind, get_root, trusting};
 
 /// A CA for clients, and a certificate that it signed.
 struct Clients {
@@ -60,7 +60,7 @@ fn counting() -> Router {
 
 /// The server, and a client that trusts it and brings nothing.
 async fn start(identity: &Identity, tls: Tls) -> (Running, ClientConfig) {
-    let server = Server::bind(LOOPBACK).tls(tls);
+    let server = bind(LOOPBACK).tls(tls);
     let running = server.start(counting()).await.unwrap();
     (running, trusting(&[&identity.der]))
 }

@@ -3,13 +3,13 @@
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpListener;
-use wsgate_server::{DevelopmentCa, Running, Server, Tls, rustls};
+use wsgate_server::{DevelopmentCa, Running, Tls, rustls};
 
-use crate::support::{LOOPBACK, Log, by, connect, hello, trusting};
+use crate::support::{LOOPBACK, Log, bind, by, connect, hello, trusting};
 
 async fn start(ca: &DevelopmentCa, address: impl Into<std::net::SocketAddr>) -> Running {
     let tls = by(Tls::development_with(ca.clone()));
-    Server::bind(address).tls(tls).start(hello()).await.unwrap()
+    bind(address).tls(tls).start(hello()).await.unwrap()
 }
 
 #[tokio::test]

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use wsgate_server::rustls::ClientConfig;
-use wsgate_server::{Running, Server, ServerErrorKind};
+use wsgate_server::{Running, ServerErrorKind};
 
-use crate::support::{LOOPBACK, Log, PATIENCE, connect, get_root, held, hello, localhost, request};
+use crate::support::{
+    LOOPBACK, Log, PATIENCE, bind, connect, free, get_root, held, hello, localhost, request,
+};
 use crate::tunnels::{Http2Tunnel, echo, echoes, tunnel_http1};
 
 /// A drain that finishes when the test says so, and tells what happened to it.
@@ -96,7 +97,7 @@ async fn it_begins_before_listening_ends() {
     let (began, begun) = oneshot::channel();
     let (finish, finished) = oneshot::channel::<()>();
     let mut told = told;
-    let server = Server::bind(LOOPBACK).drain(async move {
+    let server = bind(LOOPBACK).drain(async move {
         // All this is one poll.
         let address = told.try_recv().unwrap();
         began
@@ -112,7 +113,7 @@ async fn it_begins_before_listening_ends() {
     pends(&mut end).await;
 
     assert!(begun.await.unwrap(), "it did not listen any more");
-    TcpListener::bind(address).await.unwrap();
+    free(address).await;
     finish.send(()).unwrap();
     ends(end).await.unwrap();
 }
@@ -131,7 +132,7 @@ async fn all_listeners_end_while_it_goes_on() {
     pends(&mut end).await;
 
     for address in addresses {
-        TcpListener::bind(address).await.unwrap();
+        free(address).await;
     }
     finish.send(()).unwrap();
     ends(end).await.unwrap();
@@ -252,7 +253,7 @@ async fn serve_waits_for_it() {
     let _log = Log::capture();
     let drain = Drain::default();
     let (future, finish) = drain.future();
-    let serve = Server::bind(LOOPBACK)
+    let serve = bind(LOOPBACK)
         .shutdown_on(async {})
         .shutdown_grace(GRACE)
         .drain(future)
@@ -270,7 +271,7 @@ async fn wait_can_be_dropped_and_called_again_meanwhile() {
     let _log = Log::capture();
     let drain = Drain::default();
     let (future, finish) = drain.future();
-    let server = Server::bind(LOOPBACK).shutdown_on(async {}).drain(future);
+    let server = bind(LOOPBACK).shutdown_on(async {}).drain(future);
     let mut running = server.start(hello()).await.unwrap();
 
     for _ in 0..3 {
@@ -330,7 +331,7 @@ async fn dropping_the_server_drops_it_and_cuts_all() {
         assert_eq!(drain.begun(), begun);
         drain.dropped().await;
         tunnel.ended().await;
-        TcpListener::bind(address).await.unwrap();
+        free(address).await;
     }
 }
 

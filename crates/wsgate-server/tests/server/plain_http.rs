@@ -9,9 +9,9 @@ use axum::routing::get;
 use http::uri::Scheme;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wsgate_server::{Hsts, Server};
+use wsgate_server::Hsts;
 
-use crate::support::{LOOPBACK, Log, get_root, hello, localhost, request};
+use crate::support::{LOOPBACK, Log, bind, get_root, hello, localhost, request};
 
 async fn plain(address: SocketAddr, head: &str) -> String {
     let stream = TcpStream::connect(address).await.unwrap();
@@ -115,7 +115,7 @@ async fn without_tls_it_is_what_is_served() {
         format!("scheme: {}", request.extensions().get::<Scheme>().unwrap())
     };
     let app = Router::new().route("/", get(scheme));
-    let running = Server::bind(LOOPBACK).start(app).await.unwrap();
+    let running = bind(LOOPBACK).start(app).await.unwrap();
 
     let answer = plain(running.local_addr(), "GET / HTTP/1.1\nhost: localhost\n").await;
     assert!(answer.ends_with("scheme: http"), "{answer}");

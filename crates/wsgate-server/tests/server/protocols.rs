@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use wsgate_server::{Limits, Running, TlsInfo, rustls};
 
 use crate::support::{
-    Identity, Log, PATIENCE, alpn, connect, get_root, hello, localhost, request, trusting,
+    Identity, Log, PATIENCE, alpn, bind, connect, get_root, hello, localhost, request, trusting,
 };
 use crate::tunnels::{Http2Tunnel, echo, echoes, http2, tunnel_http1};
 
@@ -109,7 +109,7 @@ async fn on_a_dual_stack_listener_ipv4_peers_are_ipv4() {
     let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() };
     let app = Router::new().route("/", get(peer));
     let any = SocketAddr::from(([0u16; 8], 0));
-    let Ok(running) = wsgate_server::Server::bind(any).start(app).await else {
+    let Ok(running) = bind(any).start(app).await else {
         eprintln!("skipped: this machine has no IPv6");
         return;
     };

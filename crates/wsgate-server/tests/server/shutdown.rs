@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use wsgate_server::Server;
 
-use crate::support::{LOOPBACK, Log, PATIENCE, connect, get_root, held, hello, localhost, request};
+use crate::support::{
+    LOOPBACK, Log, PATIENCE, bind, connect, free, get_root, held, hello, localhost, request,
+};
 
 #[tokio::test]
 async fn shutdown_frees_the_ports() {
@@ -47,7 +48,7 @@ async fn a_request_under_way_is_finished() {
         timeout(Duration::from_millis(20), &mut end)
             .await
             .unwrap_err();
-        TcpListener::bind(address).await.unwrap();
+        free(address).await;
         release.send(()).unwrap();
         end.await.unwrap();
     };
@@ -82,6 +83,7 @@ async fn dropping_it_stops_listening_and_cuts_connections() {
     let (app, was_asked, _release) = held();
     let (running, client) = localhost(app, |server| server).await;
     let address = running.local_addr();
+    let gone = running.gone();
 
     let ask = async {
         let stream = connect(address, "localhost", &client).await.unwrap();
@@ -90,19 +92,32 @@ async fn dropping_it_stops_listening_and_cuts_connections() {
     let end = async {
         was_asked.await.unwrap();
         drop(running);
+        gone.await;
+        TcpListener::bind(address).await.unwrap();
     };
     let (answer, ()) = timeout(PATIENCE, async { tokio::join!(ask, end) })
         .await
         .unwrap();
     assert!(answer.is_err() || answer.unwrap().is_empty());
-    TcpListener::bind(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn it_is_not_gone_before_it_has_ended() {
+    let _log = Log::capture();
+    let (running, _client) = localhost(hello(), |server| server.redirect_http(LOOPBACK)).await;
+    let mut gone = Box::pin(running.gone());
+    timeout(Duration::from_millis(20), &mut gone)
+        .await
+        .unwrap_err();
+    running.shutdown(PATIENCE).await.unwrap();
+    timeout(PATIENCE, gone).await.expect("an end");
 }
 
 #[tokio::test]
 async fn serve_returns_after_its_signal() {
     let _log = Log::capture();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = Server::bind(LOOPBACK).shutdown_on(async {
+    let server = bind(LOOPBACK).shutdown_on(async {
         let _ = stopped.await;
     });
     let serve = server.serve(hello());
@@ -118,7 +133,7 @@ async fn serve_returns_after_its_signal() {
 async fn wait_can_be_dropped_and_called_again() {
     let _log = Log::capture();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = Server::bind(LOOPBACK).shutdown_on(async {
+    let server = bind(LOOPBACK).shutdown_on(async {
         let _ = stopped.await;
     });
     let mut running = server.start(hello()).await.unwrap();

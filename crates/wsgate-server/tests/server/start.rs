@@ -6,7 +6,7 @@ use std::io;
 use tokio::net::TcpListener;
 use wsgate_server::{Server, ServerError, ServerErrorKind, Tls};
 
-use crate::support::{Identity, LOOPBACK, Log, hello};
+use crate::support::{Identity, LOOPBACK, Log, bind, hello};
 
 async fn fails(server: Server) -> ServerError {
     server.start(hello()).await.expect_err("an error")
@@ -18,7 +18,7 @@ async fn a_port_in_use_is_named() {
     let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = other.local_addr().unwrap();
 
-    let error = fails(Server::bind(address)).await;
+    let error = fails(bind(address)).await;
 
     assert_eq!(error.kind(), ServerErrorKind::AddressInUse);
     let text = format!("cannot listen on {address}: the port is in use by another program");
@@ -38,7 +38,7 @@ async fn a_redirect_port_in_use_leaves_nothing_listening() {
         .unwrap();
     let identity = Identity::new(&["localhost"]);
 
-    let server = Server::bind(free).tls(identity.tls());
+    let server = bind(free).tls(identity.tls());
     let error = fails(server.redirect_http(other.local_addr().unwrap())).await;
 
     assert_eq!(error.kind(), ServerErrorKind::AddressInUse);
@@ -53,8 +53,7 @@ async fn files_that_do_not_fit_together_are_named() {
     let (a, b) = (Identity::new(&["a.test"]), Identity::new(&["b.test"]));
     std::fs::write(path("a.pem"), &a.chain).unwrap();
     std::fs::write(path("b.key"), &b.key).unwrap();
-    let fails =
-        |chain, key| fails(Server::bind(LOOPBACK).tls(Tls::pem_files(path(chain), path(key))));
+    let fails = |chain, key| fails(bind(LOOPBACK).tls(Tls::pem_files(path(chain), path(key))));
 
     let mismatch = fails("a.pem", "b.key").await;
     assert_eq!(mismatch.kind(), ServerErrorKind::Certificate);
@@ -98,11 +97,7 @@ async fn a_certificate_that_clients_will_refuse_is_warned_of() {
         .and_pem(early.chain(), early.key())
         .and_pem(nameless.chain(), nameless.key());
 
-    let _running = Server::bind(LOOPBACK)
-        .tls(tls)
-        .start(hello())
-        .await
-        .unwrap();
+    let _running = bind(LOOPBACK).tls(tls).start(hello()).await.unwrap();
 
     log.line(&["WARN", "has expired"]).await;
     log.line(&["WARN", "not valid yet"]).await;
@@ -113,7 +108,7 @@ async fn a_certificate_that_clients_will_refuse_is_warned_of() {
 async fn tells_where_it_listens() {
     let log = Log::capture();
     let identity = Identity::new(&["a.test", "*.a.test"]);
-    let running = Server::bind(LOOPBACK)
+    let running = bind(LOOPBACK)
         .tls(identity.tls())
         .start(hello())
         .await

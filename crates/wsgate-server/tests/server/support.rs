@@ -11,7 +11,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -62,11 +62,25 @@ impl Identity {
     }
 }
 
-/// These tests are compiled twice, the second time to run over tokio-rustls.
+/// These tests are compiled again to run over tokio-rustls.
 pub(crate) const BY_TOKIO_RUSTLS: bool = matches!(
     env!("CARGO_CRATE_NAME").as_bytes(),
     b"server_by_tokio_rustls"
 );
+
+/// And again to run on workers.
+pub(crate) const BY_WORKERS: bool =
+    matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"server_by_workers");
+
+/// A server that serves as it is tested.
+pub(crate) fn bind(address: impl Into<SocketAddr>) -> Server {
+    let server = Server::bind(address);
+    if BY_WORKERS {
+        server.workers(2)
+    } else {
+        server
+    }
+}
 
 /// Has the connections carried by the stream that is tested.
 pub(crate) fn by(tls: Tls) -> Tls {
@@ -83,9 +97,21 @@ pub(crate) async fn localhost(
     change: impl FnOnce(Server) -> Server,
 ) -> (Running, ClientConfig) {
     let identity = Identity::new(&["localhost"]);
-    let server = change(Server::bind(LOOPBACK).tls(identity.tls()));
+    let server = change(bind(LOOPBACK).tls(identity.tls()));
     let running = server.start(app).await.unwrap();
     (running, trusting(&[&identity.der]))
+}
+
+/// Waits until nobody listens there any more.
+pub(crate) async fn free(address: SocketAddr) {
+    let freed = async {
+        while TcpListener::bind(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, freed)
+        .await
+        .expect("a free port");
 }
 
 /// An app whose `/` says hello.

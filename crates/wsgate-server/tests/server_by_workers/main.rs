@@ -1,0 +1,31 @@
+//! The tests of `server` once more, on workers instead of the caller's runtime, and what is different
+//! there.
+
+// Clippy exempts test functions only, not what they share.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../server/certificates.rs"]
+mod certificates;
+#[path = "../server/client_certificates.rs"]
+mod client_certificates;
+#[path = "../server/development.rs"]
+mod development;
+#[path = "../server/drain.rs"]
+mod drain;
+#[path = "../server/limits.rs"]
+mod limits;
+#[path = "../server/peeled.rs"]
+mod peeled;
+#[path = "../server/plain_http.rs"]
+mod plain_http;
+#[path = "../server/protocols.rs"]
+mod protocols;
+#[path = "../server/shutdown.rs"]
+mod shutdown;
+#[path = "../server/start.rs"]
+mod start;
+#[path = "../server/support.rs"]
+mod support;
+#[path = "../server/tunnels.rs"]
+mod tunnels;
+mod workers;
