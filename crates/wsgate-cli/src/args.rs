@@ -2,7 +2,7 @@
 
 mod tunnels;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use humantime::Duration;
@@ -128,6 +128,9 @@ pub(crate) struct GatewayArgs {
     pub(crate) upstream: UpstreamArgs,
 
     #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 }
 
@@ -212,9 +215,22 @@ pub(crate) struct UpstreamArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Threads")]
+pub(crate) struct ThreadArgs {
+    /// How many threads share the connections. Default: one for each core
+    ///
+    /// Each listens by itself, and keeps the connections that the operating system gives it: on Linux
+    /// by chance, and so evenly where there are many.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Log (on stderr)")]
 pub(crate) struct LogArgs {
     /// How events are written
+    ///
+    /// When stderr is read too slowly nothing waits for it: events are lost, and the log says how many.
     #[arg(long = "log", value_name = "FORMAT", default_value = "text")]
     pub(crate) format: LogFormat,
 
@@ -304,6 +320,8 @@ mod tests {
             &["--upstream-key", "a.key"],
             &["--connect-timeout", "5"],
             &["--log-level", "loud"],
+            &["--workers", "0"],
+            &["--workers", "auto"],
             &["--listen", "127.0.0.1:0", "dev"],
             &["dev", "--cert", "a.pem"],
         ] {

@@ -1,27 +1,46 @@
 //! The log, on stderr.
 
+mod queue;
+
 use std::{
     env,
     io::{self, IsTerminal},
+    time::Duration,
 };
 
+use tracing::warn;
 use tracing_subscriber::{
     EnvFilter,
     filter::{FromEnvError, LevelFilter},
 };
 
+use self::queue::Queue;
 use crate::args::{LogArgs, LogFormat};
 
-/// A filter in the environment that cannot be understood.
+/// Writes what is left when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Log {
+    queue: Queue,
+}
+
+/// Why there can be no log.
 #[derive(Debug, thiserror::Error)]
-#[error("the log filter in RUST_LOG cannot be understood")]
-pub(crate) struct LogError(#[from] FromEnvError);
+pub(crate) enum LogError {
+    #[error("the log filter in RUST_LOG cannot be understood")]
+    Filter(#[from] FromEnvError),
+    #[error("there is no thread to write the log")]
+    Thread(#[from] io::Error),
+}
 
 /// Sends the events of the whole process to stderr.
-pub(crate) fn init(args: &LogArgs) -> Result<(), LogError> {
+pub(crate) fn init(args: &LogArgs) -> Result<Log, LogError> {
+    let filter = filter(args.level)?;
+    let queue = Queue::start(io::stderr(), |lost| {
+        warn!(lost, "the log is read too slowly: events were lost");
+    })?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(args.level)?)
-        .with_writer(io::stderr)
+        .with_env_filter(filter)
+        .with_writer(queue.clone())
         .with_ansi(wants_colour())
         // Those could only go to the same stderr, and panic where that is closed.
         .log_internal_errors(false);
@@ -34,7 +53,15 @@ pub(crate) fn init(args: &LogArgs) -> Result<(), LogError> {
             .with_span_list(false)
             .init(),
     }
-    Ok(())
+    Ok(Log { queue })
+}
+
+// ===== impl Log =====
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.queue.flush(PATIENCE);
+    }
 }
 
 fn filter(level: Option<LevelFilter>) -> Result<EnvFilter, LogError> {
@@ -58,6 +85,9 @@ fn wants_colour() -> bool {
     let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stderr().is_terminal() && !refused
 }
+
+/// For a reader that is slow, not for one that is gone.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

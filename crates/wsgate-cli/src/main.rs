@@ -27,6 +27,7 @@ use clap::Parser;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
 };
 use wsgate::server::{DevelopmentCa, Running};
 
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    log::init(args.log())?;
+    let _log = log::init(args.log())?;
     if let Some(ca) = args.how_to_trust() {
         let ca = ca?;
         // Makes it if need be: the file is there when its reader comes to use the commands.
@@ -59,10 +60,13 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let plan = Plan::new(args)?;
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    // The workers do the rest.
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let served = runtime.block_on(serve(plan));
-    // Looking up a name cannot be cancelled, and is nothing to wait for.
-    runtime.shutdown_timeout(LEAVE);
+    // Reading a file cannot be cancelled, and is nothing to wait for.
+    runtime.shutdown_background();
     served
 }
 
@@ -70,9 +74,18 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 async fn serve(plan: Plan) -> Result<(), Box<dyn Error>> {
     // Before anything is announced: a signal that comes right then is not to be lost.
     let mut stop = Stop::listen()?;
-    let mut server = plan.server().start(plan.app()).await?;
+    let server = plan.server().start(plan.app()).await?;
     say(&announcement(&plan, &server));
 
+    let gone = server.gone();
+    let served = until_told(server, &mut stop).await;
+    // Told twice, the workers still have their tunnels to end, and those a last word to log. Looking up a
+    // name cannot be cancelled, and is nothing to wait for.
+    let _ = timeout(LEAVE, gone).await;
+    served
+}
+
+async fn until_told(mut server: Running, stop: &mut Stop) -> Result<(), Box<dyn Error>> {
     tokio::select! {
         ended = server.wait() => return Ok(ended?),
         () = stop.asked() => {}

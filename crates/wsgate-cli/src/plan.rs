@@ -2,7 +2,7 @@
 
 mod stack;
 
-use std::{collections::HashSet, error::Error, net::SocketAddr, path::Path};
+use std::{collections::HashSet, error::Error, net::SocketAddr, num::NonZeroUsize, path::Path};
 
 use axum::{
     Router,
@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     /// Never empty, and no two with the same path.
     routes: Vec<Route>,
     stack: Stack,
+    /// `None` for one a core.
+    workers: Option<NonZeroUsize>,
 }
 
 /// How clients are met.
@@ -136,11 +138,19 @@ impl Plan {
             front,
             routes: routes(&gateway, &trusted)?,
             stack: Stack::new(&gateway, &trusted)?,
+            workers: gateway.threads.workers,
         })
     }
 
     pub(crate) fn server(&self) -> Server {
-        let server = Server::bind(self.listen).drain(self.stack.draining());
+        let server = Server::bind(self.listen);
+        let mut server = match self.workers {
+            Some(count) => server.workers(count.get()),
+            None => server.worker_per_core(),
+        };
+        if let Some(draining) = self.stack.draining() {
+            server = server.drain(draining);
+        }
         match &self.front {
             Front::Https {
                 tls,

@@ -68,9 +68,13 @@ pub(crate) struct LimitArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Stopping (SIGTERM, SIGINT)")]
 pub(crate) struct DrainArgs {
-    /// How long open WebSockets have to end after their Close
-    #[arg(long, value_name = "DURATION", default_value_t = Drain::DEFAULT_DEADLINE.into())]
-    pub(crate) drain_timeout: Duration,
+    /// How long open WebSockets have to end after their Close; `off` to cut them without one
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value_t = OrOff::On(Drain::DEFAULT_DEADLINE.into())
+    )]
+    pub(crate) drain_timeout: OrOff<Duration>,
 
     /// Over how long the Closes are spread, so that clients do not come back all at once
     #[arg(long, value_name = "DURATION", default_value_t = Drain::DEFAULT_SPREAD.into())]

@@ -15,9 +15,9 @@ use crate::args::{DrainArgs, GatewayArgs, LimitArgs, OrOff, TunnelArgs};
 /// What every WebSocket has round it, whichever route it came by.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    drain: Drain,
-    drain_timeout: Duration,
-    limits: LimitLayer,
+    /// With how long it may take.
+    drain: Option<(Drain, Duration)>,
+    limits: Option<LimitLayer>,
     read_timeout: Option<ReadTimeoutLayer>,
     keepalive: Option<KeepaliveLayer>,
     idle_timeout: Option<IdleTimeoutLayer>,
@@ -37,9 +37,11 @@ impl Stack {
             drain_spread,
         } = args.drain;
         Ok(Self {
-            drain: Drain::new().spread(drain_spread.into()),
-            drain_timeout: drain_timeout.into(),
-            limits: limits(&args.limits)?.trusted_proxies(trusted.clone()),
+            drain: drain_timeout.on().map(|timeout| {
+                let drain = Drain::new().spread(drain_spread.into());
+                (drain, timeout.into())
+            }),
+            limits: limits(&args.limits, trusted)?,
             read_timeout: read.map(ReadTimeoutLayer::new),
             keepalive: keepalive(tunnels)?,
             idle_timeout: idle.map(IdleTimeoutLayer::new),
@@ -55,14 +57,17 @@ impl Stack {
             .layer(option_layer(self.keepalive.clone()))
             // Outside the keepalive, so that a pong is a sign of life.
             .layer(option_layer(self.read_timeout))
-            .layer(self.limits.clone())
+            .layer(option_layer(self.limits.clone()))
             // Outside the limits, so that a gateway that stops says so and not that it is full.
-            .layer(self.drain.layer())
+            .layer(option_layer(
+                self.drain.as_ref().map(|(drain, _)| drain.layer()),
+            ))
     }
 
-    /// The end of all WebSockets, from its first poll on.
-    pub(super) fn draining(&self) -> Draining {
-        self.drain.within(self.drain_timeout)
+    /// The end of all WebSockets, from its first poll on; `None` where they are just cut.
+    pub(super) fn draining(&self) -> Option<Draining> {
+        let (drain, timeout) = self.drain.as_ref()?;
+        Some(drain.within(*timeout))
     }
 }
 
@@ -84,18 +89,25 @@ fn keepalive(args: &TunnelArgs) -> Result<Option<KeepaliveLayer>, PlanError> {
     }))
 }
 
-fn limits(args: &LimitArgs) -> Result<LimitLayer, PlanError> {
-    let mut limits = LimitLayer::new();
-    if let Some(tunnels) = some("--max-tunnels", args.max_tunnels)? {
+/// None where nothing is limited: the layer would stand in each stream for nothing.
+fn limits(args: &LimitArgs, trusted: &TrustedProxies) -> Result<Option<LimitLayer>, PlanError> {
+    let tunnels = some("--max-tunnels", args.max_tunnels)?;
+    let per_address = some("--max-tunnels-per-address", args.max_tunnels_per_address)?;
+    let size = args.max_message_size.on();
+    if tunnels.is_none() && per_address.is_none() && size.is_none() {
+        return Ok(None);
+    }
+    let mut limits = LimitLayer::new().trusted_proxies(trusted.clone());
+    if let Some(tunnels) = tunnels {
         limits = limits.tunnels(tunnels);
     }
-    if let Some(tunnels) = some("--max-tunnels-per-address", args.max_tunnels_per_address)? {
+    if let Some(tunnels) = per_address {
         limits = limits.tunnels_per_client(tunnels);
     }
-    if let Some(size) = args.max_message_size.on() {
+    if let Some(size) = size {
         limits = limits.message_size(size.as_u64());
     }
-    Ok(limits)
+    Ok(Some(limits))
 }
 
 /// A number of WebSockets. None at all would be a gateway that refuses everyone.

@@ -1,6 +1,9 @@
 //! Which certificate a client gets.
 
-use crate::support::{ANYWHERE, Client, Identity, Program, Upstream};
+use crate::{
+    process::Program,
+    support::{ANYWHERE, Client, Identity, Upstream},
+};
 
 #[tokio::test]
 async fn each_name_gets_its_certificate() {

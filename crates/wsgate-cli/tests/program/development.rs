@@ -2,7 +2,10 @@
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use crate::support::{ANYWHERE, Client, Program, Upstream};
+use crate::{
+    process::Program,
+    support::{ANYWHERE, Client, Upstream},
+};
 
 #[tokio::test]
 async fn localhost_is_served_with_a_certificate_that_is_kept() {

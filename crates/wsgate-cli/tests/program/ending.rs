@@ -9,7 +9,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::support::{ANYWHERE, Client, Identity, Program, Upstream, closed, hear};
+use crate::{
+    process::Program,
+    support::{ANYWHERE, Client, Identity, Upstream, closed, hear},
+};
 
 /// How long the program waits for requests under way when it is told to stop.
 const GRACE: Duration = Duration::from_secs(8);
@@ -85,6 +88,25 @@ async fn a_drain_has_an_end() {
     assert!(stderr.contains("closed 0 of 1"), "{stderr}");
     assert!(stderr.contains("cut=1"), "{stderr}");
     drop(socket);
+}
+
+/// Whoever wants the bare tunnel can have it.
+#[tokio::test]
+async fn without_a_drain_they_are_cut_at_once() {
+    let identity = Identity::new("localhost");
+    let upstream = Upstream::start().await;
+    let mut wsgate = Program::start(&format!(
+        "--listen {ANYWHERE} {} --route /a={} --drain-timeout off",
+        identity.args(),
+        upstream.url()
+    ));
+    let client = Client::new(wsgate.address().await, "localhost", &identity.der);
+    let mut socket = client.open("/a", None).await.unwrap();
+    hear(&mut socket).await;
+    wsgate.stop().await;
+    let stderr = wsgate.stderr();
+    assert!(!stderr.contains("drain"), "{stderr}");
+    assert!(!matches!(socket.next().await, Some(Ok(_))));
 }
 
 #[tokio::test]

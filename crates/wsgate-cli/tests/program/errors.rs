@@ -2,7 +2,10 @@
 
 use std::net::TcpListener;
 
-use crate::support::{ANYWHERE, Identity, Program};
+use crate::{
+    process::Program,
+    support::{ANYWHERE, Identity},
+};
 
 /// The one line on stderr with which it refuses to start.
 async fn fails(line: &str, environment: &[(&str, &str)]) -> String {

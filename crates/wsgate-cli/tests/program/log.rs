@@ -1,9 +1,17 @@
 //! What the program logs.
 
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
-use crate::support::{ANYWHERE, Client, Identity, Program, Upstream, hear};
+use crate::{
+    process::Program,
+    support::{ANYWHERE, Client, Identity, PATIENCE, Upstream, hear},
+};
 
 /// Starts a gateway for `/websocket`, and has one tunnel opened through it and closed.
 async fn one_tunnel(options: &str, environment: &[(&str, &str)]) -> (Program, Upstream) {
@@ -69,4 +77,24 @@ async fn the_level_of_the_command_line_goes_before_that_of_the_environment() {
     let (mut wsgate, _upstream) = one_tunnel("--log-level info", &quiet).await;
     wsgate.logs("tunnel closed").await;
     wsgate.stop().await;
+}
+
+/// A pipe is full after 64 KiB. Each of these is told in more than 200 bytes.
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let line = format!("--listen {ANYWHERE} --plain --route /a=http://127.0.0.1:9");
+    let mut wsgate = Program::start_unread(&line);
+    let address = wsgate.address().await;
+    let handshake = "GET /a HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    for _ in 0..500 {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(handshake.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        let read = timeout(PATIENCE, client.read_exact(&mut status)).await;
+        read.expect("an answer").unwrap();
+        assert_eq!(&status, b"HTTP/1.1 502");
+    }
+    wsgate.signal("-TERM").await;
+    assert_eq!(wsgate.ended().await.code(), Some(0));
 }

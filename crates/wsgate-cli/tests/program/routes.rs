@@ -3,7 +3,10 @@
 use tokio::net::TcpStream;
 use tokio_tungstenite::{client_async, tungstenite::Error};
 
-use crate::support::{ANYWHERE, Client, Identity, Program, Upstream, get, hear};
+use crate::{
+    process::Program,
+    support::{ANYWHERE, Client, Identity, Upstream, get, hear},
+};
 
 #[tokio::test]
 async fn each_route_leads_to_its_upstream() {

@@ -4,7 +4,10 @@
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{ANYWHERE, Client, Identity, Program, Socket, Upstream, closed, hear};
+use crate::{
+    process::Program,
+    support::{ANYWHERE, Client, Identity, Socket, Upstream, closed, hear},
+};
 
 /// A gateway with these options, its upstream, and someone who knows it.
 async fn start(options: &str) -> (Program, Upstream, Client) {

@@ -14,7 +14,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{ANYWHERE, Client, Identity, Program, Upstream, echo, roots};
+use crate::{
+    process::Program,
+    support::{ANYWHERE, Client, Identity, Upstream, echo, roots},
+};
 
 #[tokio::test]
 async fn tls_is_checked_and_shown_as_told() {
