@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use wsgate_tls::TlsStream;
 
 use crate::{
     endpoint::{Address, Endpoint},
@@ -21,16 +21,18 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum UpstreamStream {
     Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream>),
     #[cfg(unix)]
-    Unix(tokio::net::UnixStream),
+    /// Boxed, as then a tunnel over TCP takes no room for telling the two apart.
+    Unix(Box<tokio::net::UnixStream>),
 }
 
 /// Connects, names looked up and TLS included. Has no deadline of its own.
 ///
 /// # Cancel safety
 ///
-/// Dropped, it leaves nothing behind.
+/// Dropped, it leaves nothing behind but the lookup of a name, which goes on where blocking is allowed:
+/// it cannot be cancelled.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     tls: Option<&UpstreamTls>,
@@ -45,15 +47,15 @@ pub(crate) async fn connect(
             Some(tls),
         ) => {
             let name = tls.name_for(host).map_err(io::Error::other)?;
-            let connector = TlsConnector::from(tls.config().clone());
-            let stream = connector.connect(name, tcp(host, *port).await?).await?;
+            let stream = tcp(host, *port).await?;
+            let stream = TlsStream::connect(stream, tls.config().clone(), name).await?;
             Ok(UpstreamStream::Tls(Box::new(stream)))
         }
         (Address::Tcp { host, port, .. }, _) => Ok(UpstreamStream::Tcp(tcp(host, *port).await?)),
         #[cfg(unix)]
         (Address::Unix(path), _) => {
             let stream = tokio::net::UnixStream::connect(path).await?;
-            Ok(UpstreamStream::Unix(stream))
+            Ok(UpstreamStream::Unix(Box::new(stream)))
         }
         #[cfg(not(unix))]
         (Address::Unix(_), _) => Err(io::ErrorKind::Unsupported.into()),

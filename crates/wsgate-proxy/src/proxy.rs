@@ -20,6 +20,7 @@ use http_body_util::Empty;
 use hyper::upgrade::OnUpgrade;
 use tower::{Layer, ServiceExt};
 use tower_service::Service;
+use tracing::Span;
 use wsgate_layer::{
     KeepaliveLayer, OriginPolicy,
     client::{self, TrustedProxies},
@@ -33,7 +34,7 @@ use crate::{
     error::{ProxyError, UpstreamFailure},
     forward::{Forward, UpstreamBody},
     path::PathRule,
-    tunnel::{self, Facts},
+    tunnel::{self, Facts, Labels},
 };
 
 /// Proxies WebSockets to an upstream. Both an axum [`Handler`] and a tower [`Service`]; cheap to
@@ -307,11 +308,17 @@ async fn open(
         UpstreamBody::Text(text) => Body::from(text),
         UpstreamBody::Streaming(body) => Body::new(*body),
         UpstreamBody::Upgraded(parts) => {
-            let facts = Facts {
-                client: client.to_owned(),
-                route: route.to_owned(),
+            let labels = Labels {
+                client: client.into(),
+                route: route.into(),
                 kind,
-                endpoint: config.endpoint.clone(),
+                config: config.clone(),
+                parent: Some(Span::current())
+                    .filter(|span| !span.is_none())
+                    .map(Box::new),
+            };
+            let facts = Facts {
+                labels,
                 tunnel,
                 is_layered,
                 upstream_keepalive: config.upstream_keepalive.clone(),

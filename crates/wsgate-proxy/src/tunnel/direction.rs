@@ -18,27 +18,25 @@ const ROUNDS: usize = 16;
 pub(super) struct Direction {
     /// Follows what the sink has taken, so that it tells where the sink stands.
     tracker: Tracker,
-    /// Read but not yet written. Holds memory only while there is something in it.
-    pending: Bytes,
+    /// Read but not yet written, and never empty. Boxed, as it is not there most of the time.
+    pending: Option<Box<Bytes>>,
     /// The most that is given to the sink at once.
-    max_write: usize,
+    max_write: u32,
+    violation: Option<Violation>,
     /// Whether something was written since the last whole flush.
     dirty: bool,
     phase: Phase,
-    violation: Option<Violation>,
+    /// There unless it is flowing.
+    end: Option<End>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The source may have more.
     Flowing,
     /// The source has ended: what is pending is written, then the sink is shut down.
-    Finishing {
-        end: End,
-    },
-    Ended {
-        end: End,
-    },
+    Finishing,
+    Ended,
 }
 
 /// How a direction came to its end.
@@ -60,19 +58,20 @@ impl Direction {
         Self {
             // Transparent: what an extension means is between the two ends.
             tracker: Tracker::new(source).allow_rsv(Rsv::ALL),
-            pending: Bytes::new(),
-            max_write: usize::MAX,
+            pending: None,
+            max_write: u32::MAX,
+            violation: None,
             dirty: false,
             phase: Phase::Flowing,
-            violation: None,
+            end: None,
         }
     }
 
     pub(super) fn set_early_data(&mut self, early: Bytes) {
-        self.pending = early;
+        self.keep(early);
     }
 
-    pub(super) const fn set_max_write(&mut self, max: usize) {
+    pub(super) const fn set_max_write(&mut self, max: u32) {
         self.max_write = max;
     }
 
@@ -87,15 +86,12 @@ impl Direction {
 
     /// How the source ended or the sink was lost, as soon as that is known.
     pub(super) const fn end(&self) -> Option<&End> {
-        match &self.phase {
-            Phase::Flowing => None,
-            Phase::Finishing { end } | Phase::Ended { end } => Some(end),
-        }
+        self.end.as_ref()
     }
 
     /// Whether the source is being read from: it has not ended, and the sink takes what it gives.
     pub(super) fn reads(&self) -> bool {
-        matches!(self.phase, Phase::Flowing) && self.pending.is_empty()
+        self.phase == Phase::Flowing && self.pending.is_none()
     }
 
     /// Moves what can be moved. Ready when the direction has ended.
@@ -115,37 +111,41 @@ impl Direction {
         W: AsyncWrite + Unpin,
     {
         loop {
-            let moved = match &self.phase {
-                Phase::Flowing => self.poll_flow(cx, source, sink, scratch),
-                Phase::Finishing { .. } => self.poll_finish(cx, sink).map_err(End::SinkLost),
-                Phase::Ended { .. } => return Poll::Ready(()),
-            };
             // Flowing -> Finishing: the source ended. Flowing, Finishing -> Ended: the sink broke.
             // Finishing -> Ended: all is written and shut down.
-            self.phase = match (
-                ready!(moved),
-                std::mem::replace(&mut self.phase, Phase::Flowing),
-            ) {
-                (Err(end @ End::SinkLost(_)), _) => {
-                    self.pending = Bytes::new();
-                    Phase::Ended { end }
+            match self.phase {
+                Phase::Flowing => {
+                    let end = ready!(self.poll_flow(cx, source, sink, scratch));
+                    self.source_ended(end, &farewell);
                 }
-                (Ok(()), Phase::Finishing { end }) => Phase::Ended { end },
-                (Ok(()), _) => self.finishing(End::Eof, &farewell),
-                (Err(end), _) => self.finishing(end, &farewell),
-            };
+                Phase::Finishing => match ready!(self.poll_finish(cx, sink)) {
+                    Ok(()) => self.phase = Phase::Ended,
+                    Err(error) => self.sink_lost(error),
+                },
+                Phase::Ended => return Poll::Ready(()),
+            }
         }
     }
 
-    fn finishing(&mut self, end: End, farewell: impl Fn() -> Option<ControlFrame>) -> Phase {
+    fn source_ended(&mut self, end: End, farewell: impl Fn() -> Option<ControlFrame>) {
+        if let End::SinkLost(error) = end {
+            return self.sink_lost(error);
+        }
         // The source is read only when nothing is pending, so here the sink has taken all that was
         // read, and the tracker stands where the sink does.
         if self.tracker.can_inject()
             && let Some(frame) = farewell()
         {
-            self.pending = Bytes::copy_from_slice(&frame);
+            self.keep(Bytes::copy_from_slice(&frame));
         }
-        Phase::Finishing { end }
+        self.phase = Phase::Finishing;
+        self.end = Some(end);
+    }
+
+    fn sink_lost(&mut self, error: io::Error) {
+        self.pending = None;
+        self.phase = Phase::Ended;
+        self.end = Some(End::SinkLost(error));
     }
 
     /// Ready when the source has ended, in whatever way, or the sink is lost.
@@ -155,25 +155,30 @@ impl Direction {
         source: &mut R,
         sink: &mut W,
         scratch: &mut [u8],
-    ) -> Poll<Result<(), End>>
+    ) -> Poll<End>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
         for _ in 0..ROUNDS {
-            ready!(self.poll_pending(cx, sink)).map_err(End::SinkLost)?;
-            let mut buf = ReadBuf::new(scratch);
-            match Pin::new(&mut *source).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if buf.filled().is_empty() => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => {
-                    self.write(cx, sink, buf.filled()).map_err(End::SinkLost)?;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(End::SourceLost(error))),
-                Poll::Pending => {
-                    // The source runs dry: what it gave must not wait in a buffer of the sink's.
-                    ready!(self.poll_flush(cx, sink)).map_err(End::SinkLost)?;
-                    return Poll::Pending;
-                }
+            if let Err(error) = ready!(self.poll_pending(cx, sink)) {
+                return Poll::Ready(End::SinkLost(error));
+            }
+            // No more than the sink is given at once: what it does not take has to be kept.
+            let room = scratch.len().min(self.max_write as usize);
+            let mut buf = ReadBuf::new(&mut scratch[..room]);
+            let written = match Pin::new(&mut *source).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if buf.filled().is_empty() => return Poll::Ready(End::Eof),
+                Poll::Ready(Ok(())) => self.write(cx, sink, buf.filled()),
+                Poll::Ready(Err(error)) => return Poll::Ready(End::SourceLost(error)),
+                // The source runs dry: what it gave must not wait in a buffer of the sink's.
+                Poll::Pending => match ready!(self.poll_flush(cx, sink)) {
+                    Ok(()) => return Poll::Pending,
+                    Err(error) => Err(error),
+                },
+            };
+            if let Err(error) = written {
+                return Poll::Ready(End::SinkLost(error));
             }
         }
         cx.waker().wake_by_ref();
@@ -189,7 +194,7 @@ impl Direction {
     ) -> io::Result<()> {
         while !read.is_empty() {
             let Poll::Ready(n) = self.poll_write(cx, sink, read) else {
-                self.pending = Bytes::copy_from_slice(read);
+                self.keep(Bytes::copy_from_slice(read));
                 break;
             };
             let (taken, rest) = read.split_at(n?);
@@ -204,18 +209,22 @@ impl Direction {
         cx: &mut Context<'_>,
         sink: &mut W,
     ) -> Poll<io::Result<()>> {
-        while !self.pending.is_empty() {
-            let pending = self.pending.clone();
-            let n = ready!(self.poll_write(cx, sink, &pending))?;
+        let Some(mut pending) = self.pending.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        while let Poll::Ready(n) = self.poll_write(cx, sink, &pending) {
+            let n = n?;
             // What is pending when the source has ended is the farewell, which is not the source's.
-            if matches!(self.phase, Phase::Flowing) {
+            if self.phase == Phase::Flowing {
                 self.track(&pending[..n]);
             }
-            self.pending.advance(n);
+            pending.advance(n);
+            if pending.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
         }
-        // A slice of nothing may still keep its allocation.
-        self.pending = Bytes::new();
-        Poll::Ready(Ok(()))
+        self.pending = Some(pending);
+        Poll::Pending
     }
 
     fn poll_write<W: AsyncWrite + Unpin>(
@@ -224,7 +233,7 @@ impl Direction {
         sink: &mut W,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let bytes = &bytes[..bytes.len().min(self.max_write)];
+        let bytes = &bytes[..bytes.len().min(self.max_write as usize)];
         match ready!(Pin::new(sink).poll_write(cx, bytes))? {
             0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             n => {
@@ -256,17 +265,19 @@ impl Direction {
         Pin::new(sink).poll_shutdown(cx)
     }
 
+    fn keep(&mut self, pending: Bytes) {
+        self.pending = (!pending.is_empty()).then(|| Box::new(pending));
+    }
+
     fn track(&mut self, taken: &[u8]) {
         let violation = &mut self.violation;
         self.tracker.feed(taken, |event| {
             if let Event::Violation {
-                violation: found,
-                start,
+                violation: found, ..
             } = event
-                && violation.is_none()
             {
-                *violation = Some(found);
-                tracing::debug!(violation = %found, at = start, "passed on all the same");
+                // It passes all the same, and the first one is told at the end.
+                violation.get_or_insert(found);
             }
         });
     }

@@ -1,6 +1,8 @@
 //! The two upgraded connections, relayed to each other until both have ended.
 
+mod client;
 mod direction;
+mod labels;
 mod outcome;
 mod prefixed;
 mod relay;
@@ -9,9 +11,8 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tracing::Instrument;
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use wsgate_frame::Role;
 use wsgate_layer::{
     handshake::Kind,
@@ -20,17 +21,15 @@ use wsgate_layer::{
     tunnel::Tunnel,
 };
 
-use self::{prefixed::Prefixed, relay::Relay};
-use crate::{Endpoint, forward::UpstreamParts};
+pub(crate) use self::labels::Labels;
+
+use self::{client::ClientStream, prefixed::Prefixed, relay::Relay};
+use crate::forward::UpstreamParts;
 
 /// What is known of a tunnel before its first byte.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// The client's address.
-    pub(crate) client: String,
-    pub(crate) route: String,
-    pub(crate) kind: Kind,
-    pub(crate) endpoint: Endpoint,
+    pub(crate) labels: Labels,
     pub(crate) tunnel: Tunnel,
     /// Whether layers stand in the client's stream.
     pub(crate) is_layered: bool,
@@ -41,53 +40,58 @@ pub(crate) struct Facts {
 /// client's connection is upgraded, that connection alone ends it, as hyper then drops the
 /// `OnUpgrade`.
 pub(crate) fn spawn(client: OnUpgrade, upstream: UpstreamParts, facts: Facts) {
-    let span = tracing::info_span!(
-        "tunnel",
-        client = facts.client,
-        route = facts.route,
-        endpoint = %facts.endpoint,
-        protocol = match facts.kind {
-            Kind::Upgrade => "HTTP/1.1",
-            Kind::ExtendedConnect => "HTTP/2",
-        },
-    );
-    tokio::spawn(run(client, upstream, facts).instrument(span));
+    tokio::spawn(async move {
+        match client.await {
+            // On another task, which is as large as the relay and no larger: the relay will be here for
+            // long.
+            Ok(upgraded) => start(upgraded, upstream, facts),
+            Err(error) => facts.labels.span().in_scope(|| {
+                tracing::info!(%error, "the client left before its WebSocket was open");
+            }),
+        }
+    });
 }
 
-async fn run(client: OnUpgrade, upstream: UpstreamParts, facts: Facts) {
-    let client = match client.await {
-        Ok(upgraded) => TokioIo::new(upgraded),
-        Err(error) => {
-            tracing::info!(%error, "the client left before its WebSocket was open");
-            return;
-        }
-    };
-    let tunnel = facts.tunnel;
+/// Spawns the relay. A task of its own again: it lives long, and takes the room that it needs and
+/// not what waiting for it needed.
+fn start(upgraded: Upgraded, upstream: UpstreamParts, facts: Facts) {
+    let Facts {
+        labels,
+        tunnel,
+        is_layered,
+        upstream_keepalive,
+    } = facts;
     tunnel.promise_to_tell();
-    let max_write = max_write(facts.kind);
-    let (io, early) = (upstream.io.into_inner(), upstream.read_buf);
-    if let Some(keepalive) = facts.upstream_keepalive {
+    let max_write = max_write(labels.kind);
+    let (client, from_client) = ClientStream::of(upgraded);
+    let (io, from_upstream) = (upstream.io.into_inner(), upstream.read_buf);
+    if let Some(keepalive) = upstream_keepalive {
         // It has to follow the frames from the first byte on.
-        let io = Prefixed::new(early, io);
+        let io = Prefixed::new(from_upstream, io);
         let upgrade = Upgrade::new(tunnel.clone(), Kind::Upgrade);
         let io = KeepaliveIo::new(io, Role::Server, &keepalive, &upgrade);
-        let relay = Relay::new(client, io).with_client_writes_of(max_write);
-        relay.with_layers(tunnel).await;
+        let relay = Relay::new(client, io, labels)
+            .with_client_writes_of(max_write)
+            .with_early_data(from_client, Bytes::new())
+            .with_layers(tunnel);
+        tokio::spawn(relay);
     } else {
-        let relay = Relay::new(client, io).with_client_writes_of(max_write);
-        let relay = relay.with_early_data(early);
-        match facts.is_layered {
-            true => relay.with_layers(tunnel).await,
-            false => relay.await,
-        }
+        let relay = Relay::new(client, io, labels)
+            .with_client_writes_of(max_write)
+            .with_early_data(from_client, from_upstream);
+        let relay = match is_layered {
+            true => relay.with_layers(tunnel),
+            false => relay,
+        };
+        tokio::spawn(relay);
     }
 }
 
 /// hyper takes a write to an HTTP/2 stream whole, whatever its size and whether or not the client
 /// reads: only small ones are held back by the client's window.
-const fn max_write(kind: Kind) -> usize {
+const fn max_write(kind: Kind) -> u32 {
     match kind {
-        Kind::Upgrade => usize::MAX,
+        Kind::Upgrade => u32::MAX,
         Kind::ExtendedConnect => 16 * 1024,
     }
 }

@@ -15,6 +15,7 @@ use wsgate_layer::tunnel::Tunnel;
 
 use super::{
     direction::{Direction, End},
+    labels::Labels,
     outcome::{self, First},
     scratch::with_scratch,
 };
@@ -31,7 +32,8 @@ pub(super) struct Relay<C, U> {
     /// Runs from when nothing more is to be expected.
     linger: Option<Pin<Box<Sleep>>>,
     opened: Instant,
-    first: Option<First>,
+    labels: Labels,
+    first: Option<Box<First>>,
     /// What the layers in the two streams tell; `None` where there are none.
     layers: Option<Tunnel>,
 }
@@ -43,7 +45,7 @@ const LINGER: Duration = Duration::from_secs(5);
 // ===== impl Relay =====
 
 impl<C, U> Relay<C, U> {
-    pub(super) fn new(client: C, upstream: U) -> Self {
+    pub(super) fn new(client: C, upstream: U, labels: Labels) -> Self {
         Self {
             client,
             upstream,
@@ -51,6 +53,7 @@ impl<C, U> Relay<C, U> {
             to_client: Direction::from(Role::Server),
             linger: None,
             opened: Instant::now(),
+            labels,
             first: None,
             layers: None,
         }
@@ -63,14 +66,15 @@ impl<C, U> Relay<C, U> {
         self
     }
 
-    /// Bytes that came from the upstream together with its 101.
-    pub(super) fn with_early_data(mut self, early: Bytes) -> Self {
-        self.to_client.set_early_data(early);
+    /// What was read of the two together with the heads of their handshakes.
+    pub(super) fn with_early_data(mut self, from_client: Bytes, from_upstream: Bytes) -> Self {
+        self.to_upstream.set_early_data(from_client);
+        self.to_client.set_early_data(from_upstream);
         self
     }
 
     /// Gives the client at most this many bytes in one write.
-    pub(super) fn with_client_writes_of(mut self, max: usize) -> Self {
+    pub(super) fn with_client_writes_of(mut self, max: u32) -> Self {
         self.to_client.set_max_write(max);
         self
     }
@@ -114,7 +118,8 @@ where
             up.is_ready() && down.is_ready()
         });
         if me.first.is_none() {
-            me.first = First::of(me.layers.as_ref(), &me.to_upstream, &me.to_client);
+            let first = First::of(me.layers.as_ref(), &me.to_upstream, &me.to_client);
+            me.first = first.map(Box::new);
         }
         if ended {
             return Poll::Ready(());
@@ -130,12 +135,9 @@ where
 impl<C, U> Drop for Relay<C, U> {
     fn drop(&mut self) {
         let duration = self.opened.elapsed();
-        outcome::log(
-            self.first.as_ref(),
-            duration,
-            &self.to_upstream,
-            &self.to_client,
-        );
+        let first = self.first.as_deref();
+        let span = self.labels.span();
+        span.in_scope(|| outcome::log(first, duration, &self.to_upstream, &self.to_client));
     }
 }
 

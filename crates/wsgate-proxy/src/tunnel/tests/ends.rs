@@ -1,6 +1,7 @@
 //! How a tunnel ends, and what each side is told.
 
 use super::*;
+use crate::{connect::UpstreamStream, tunnel::client::ClientStream};
 
 #[tokio::test(start_paused = true)]
 async fn a_half_close_leaves_the_other_direction_open() {
@@ -91,7 +92,7 @@ async fn a_broken_connection_ends_the_tunnel_and_is_named() {
         .read_error(io::ErrorKind::ConnectionReset.into())
         .build();
     let (mut client, near) = duplex(64);
-    let relay = tokio::spawn(Relay::new(near, broken));
+    let relay = tokio::spawn(relay_of(near, broken));
     expect(&mut client, b"\x81\x02hi").await;
     expect(&mut client, LOST).await;
     expect_end(&mut client).await;
@@ -111,7 +112,7 @@ async fn a_client_that_just_vanishes_is_named_in_few_words() {
     let eof = io::Error::new(io::ErrorKind::UnexpectedEof, "see https://docs.example");
     let vanished = tokio_test::io::Builder::new().read_error(eof).build();
     let (mut upstream, far) = duplex(64);
-    let relay = tokio::spawn(Relay::new(vanished, far));
+    let relay = tokio::spawn(relay_of(vanished, far));
     expect_end(&mut upstream).await;
     drop(upstream);
     relay.await.unwrap();
@@ -139,7 +140,7 @@ async fn a_relay_that_is_dropped_is_logged_as_aborted() {
     let (log, _guard) = Log::capture();
     let ((_client, near), (_upstream, far)) = (duplex(64), duplex(64));
     {
-        let mut relay = pin!(Relay::new(near, far));
+        let mut relay = pin!(relay_of(near, far));
         assert!(futures_poll(relay.as_mut()).is_pending());
     }
     log.assert_has(&["closed_by=\"gateway\"", "cause=\"aborted\""]);
@@ -152,14 +153,13 @@ fn futures_poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 /// The future is what an idle tunnel costs beside its two streams, with nothing pending in it.
 #[tokio::test(start_paused = true)]
 async fn an_idle_relay_holds_no_buffer() {
-    assert!(
-        size_of::<Relay<(), ()>>() <= 448,
-        "{} bytes",
-        size_of::<Relay<(), ()>>()
-    );
+    // With what tokio adds, it fills half a kilobyte: tasks come in multiples of 128 bytes.
+    let size = size_of::<Relay<ClientStream, UpstreamStream>>();
+    assert!(size <= 408, "{size} bytes");
+
     let ((mut client, near), (_upstream, far)) = (duplex(64), duplex(64));
-    let mut relay = task::spawn(Relay::new(near, far));
+    let mut relay = task::spawn(relay_of(near, far));
     client.write_all(b"\x81\x80\0\0\0\0").await.unwrap();
     assert_pending!(relay.poll());
-    assert_eq!(format!("{:?}", *relay).matches("pending: b\"\"").count(), 2);
+    assert_eq!(format!("{:?}", *relay).matches("pending: None").count(), 2);
 }

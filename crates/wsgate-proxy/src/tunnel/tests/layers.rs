@@ -42,7 +42,7 @@ async fn a_timeout_tells_both_sides_and_is_the_cause() {
     let (log, _guard) = Log::capture();
     let ((mut client, near), (mut upstream, far)) = (duplex(64), duplex(64));
     let upgrade = upgrade();
-    let relay = Relay::new(read_timeout(near, &upgrade), far).with_layers(upgrade.tunnel.clone());
+    let relay = relay_of(read_timeout(near, &upgrade), far).with_layers(upgrade.tunnel.clone());
     let relay = tokio::spawn(relay);
 
     expect(&mut client, &close("read timeout")).await;
@@ -64,7 +64,7 @@ async fn a_timeout_tells_both_sides_and_is_the_cause() {
 async fn a_client_that_answers_ends_it_at_once() {
     let ((mut client, near), (mut upstream, far)) = (duplex(64), duplex(64));
     let upgrade = upgrade();
-    let relay = Relay::new(read_timeout(near, &upgrade), far).with_layers(upgrade.tunnel.clone());
+    let relay = relay_of(read_timeout(near, &upgrade), far).with_layers(upgrade.tunnel.clone());
     let relay = tokio::spawn(relay);
     let opened = Instant::now();
 
@@ -82,7 +82,7 @@ async fn a_client_that_answers_ends_it_at_once() {
 async fn a_half_closed_tunnel_ends_with_the_timeout() {
     let ((mut client, near), (mut upstream, far)) = (duplex(64), duplex(64));
     let upgrade = upgrade();
-    let relay = Relay::new(read_timeout(near, &upgrade), far).with_layers(upgrade.tunnel.clone());
+    let relay = relay_of(read_timeout(near, &upgrade), far).with_layers(upgrade.tunnel.clone());
     let relay = tokio::spawn(relay);
 
     client.shutdown().await.unwrap();
@@ -98,7 +98,7 @@ async fn time_goes_on_while_the_upstream_is_stuck() {
     let upgrade = upgrade();
     let layer = LifetimeLayer::new(TEN).jitter(0.0);
     let near = LifetimeIo::new(near, Role::Client, &layer, &upgrade);
-    let relay = Relay::new(near, far).with_layers(upgrade.tunnel.clone());
+    let relay = relay_of(near, far).with_layers(upgrade.tunnel.clone());
     let relay = tokio::spawn(relay);
 
     let message = [&[0x82, 0x80 | 100, 0, 0, 0, 0][..], &[b'x'; 100]].concat();
@@ -117,7 +117,7 @@ async fn a_dead_upstream_is_told_to_the_client() {
     let upgrade = upgrade();
     let layer = KeepaliveLayer::every(TEN).jitter(0.0);
     let far = KeepaliveIo::new(far, Role::Server, &layer, &upgrade);
-    let relay = Relay::new(near, far).with_layers(upgrade.tunnel.clone());
+    let relay = relay_of(near, far).with_layers(upgrade.tunnel.clone());
     let relay = tokio::spawn(relay);
 
     let ping = unmasked(&mut upstream).await;
@@ -142,7 +142,7 @@ async fn a_living_upstream_is_kept_alive_unseen() {
     let upgrade = upgrade();
     let layer = KeepaliveLayer::every(TEN).jitter(0.0);
     let far = KeepaliveIo::new(far, Role::Server, &layer, &upgrade);
-    let _relay = tokio::spawn(Relay::new(near, far).with_layers(upgrade.tunnel.clone()));
+    let _relay = tokio::spawn(relay_of(near, far).with_layers(upgrade.tunnel.clone()));
     for _ in 0..3 {
         let mut pong = unmasked(&mut upstream).await;
         pong[0] = 0x8a;

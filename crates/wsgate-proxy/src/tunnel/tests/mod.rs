@@ -21,8 +21,10 @@ use tokio::{
 use tokio_test::{assert_pending, task};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
+use wsgate_layer::handshake::Kind;
 
-use super::relay::Relay;
+use super::{Labels, relay::Relay};
+use crate::config::Config;
 
 /// Close 1000 "bye" as a server sends it, and masked with zeros as a client does.
 const SERVER_CLOSE: &[u8] = b"\x88\x05\x03\xe8bye";
@@ -33,8 +35,20 @@ const LOST: &[u8] = b"\x88\x0f\x03\xf6upstream lost";
 /// A relay between two pipes of this size, with their far ends: the client's and the upstream's.
 fn relay(pipe: usize) -> (DuplexStream, DuplexStream, JoinHandle<()>) {
     let ((client, near), (upstream, far)) = (duplex(pipe), duplex(pipe));
-    let relay = tokio::spawn(Relay::new(near, far));
+    let relay = tokio::spawn(relay_of(near, far));
     (client, upstream, relay)
+}
+
+fn relay_of<C, U>(client: C, upstream: U) -> Relay<C, U> {
+    let endpoint = "http://127.0.0.1:9000".parse().unwrap();
+    let labels = Labels {
+        client: "192.0.2.7:50000".into(),
+        route: "/websocket".into(),
+        kind: Kind::Upgrade,
+        config: Arc::new(Config::new(endpoint, None)),
+        parent: None,
+    };
+    Relay::new(client, upstream, labels)
 }
 
 async fn expect(io: &mut DuplexStream, expected: &[u8]) {
