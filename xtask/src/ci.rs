@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::workspace::Workspace;
-use crate::{deny, features, fuzz, process, setup, test, tidy};
+use crate::{bench, deny, features, fuzz, process, setup, test, tidy};
 
 /// One line of the table at the end.
 struct Step {
@@ -160,6 +160,12 @@ const STEPS: &[Step] = &[
         name: "fuzz smoke",
         again: "cargo xtask fuzz --seconds 5",
         run: fuzz_smoke,
+    },
+    // The last, as it is a report: it fails only where benchmarks do not run.
+    Step {
+        name: "benchmarks",
+        again: "cargo xtask bench --count --against committed",
+        run: bench::report,
     },
 ];
 

@@ -57,12 +57,8 @@ enum Task {
     Features,
     /// Check the dependencies: licences, bans, sources, and advisories where their database can be had.
     Deny,
-    /// Run the benchmarks.
-    Bench {
-        /// Passed to `cargo bench`: `-- -p wsgate-frame header`.
-        #[arg(last = true)]
-        args: Vec<String>,
-    },
+    /// Run the benchmarks: times, instructions, comparisons with what was, an idle tunnel's heap.
+    Bench(bench::Args),
     /// Run each fuzz target for a while. Needs the nightly toolchain and cargo-fuzz.
     Fuzz {
         /// Seconds for each target.
@@ -89,7 +85,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&workspace),
         Task::Features => features::run(&workspace),
         Task::Deny => deny::run(&workspace).map(|note| note.iter().for_each(|note| say(note))),
-        Task::Bench { args } => bench::run(&workspace, &args),
+        Task::Bench(args) => bench::run(&workspace, &args),
         Task::Fuzz { seconds } => fuzz::run(&workspace, seconds),
         Task::Certs { dir, names } => certs::run(&workspace, dir, &names),
     });

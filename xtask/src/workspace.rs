@@ -32,7 +32,6 @@ pub(crate) struct Package {
     pub(crate) source: Option<String>,
     pub(crate) features: BTreeMap<String, Vec<String>>,
     pub(crate) dependencies: Vec<Dependency>,
-    pub(crate) targets: Vec<Target>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -40,11 +39,6 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// `None` for an ordinary one, else `dev` or `build`.
     pub(crate) kind: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Target {
-    pub(crate) kind: Vec<String>,
 }
 
 // ===== impl Workspace =====
@@ -85,16 +79,6 @@ impl Workspace {
     }
 }
 
-// ===== impl Package =====
-
-impl Package {
-    /// Whether the package has a target of this kind: `bench`, `test`, `lib`, `bin`.
-    pub(crate) fn has_target(&self, kind: &str) -> bool {
-        let mut kinds = self.targets.iter().flat_map(|target| &target.kind);
-        kinds.any(|k| k == kind)
-    }
-}
-
 fn metadata(folder: &Path, args: &[&str]) -> Result<Workspace> {
     let mut cargo = process::cargo(folder);
     cargo.args(["metadata", "--format-version=1"]).args(args);
@@ -118,7 +102,5 @@ mod tests {
             workspace.relative(&xtask.manifest_path),
             Path::new("xtask/Cargo.toml")
         );
-        assert!(xtask.has_target("bin"));
-        assert!(!xtask.has_target("bench"));
     }
 }

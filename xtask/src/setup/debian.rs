@@ -122,6 +122,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("npm", "npm"),
     ("openssl", "openssl"),
     ("python3", "python3"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Without a font the browser draws boxes. This one is what the chat's style sheet asks for on Linux,

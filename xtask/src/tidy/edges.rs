@@ -35,12 +35,16 @@ fn check_package(package: &Package, manifest: &str, members: &[&str]) -> Vec<Str
     let mut complaints = Vec::new();
     for dependency in &package.dependencies {
         let other = dependency.name.as_str();
+        let is_dev = dependency.kind.as_deref() == Some("dev");
+        if other == FOR_BENCHMARKS && is_dev {
+            continue;
+        }
         if members.contains(&other) && !allowed.contains(&other) {
             complaints.push(format!(
                 "{name} must not depend on {other}: {}",
                 may(allowed)
             ));
-        } else if INDEPENDENT.contains(&name) && dependency.kind.as_deref() != Some("dev") {
+        } else if INDEPENDENT.contains(&name) && !is_dev {
             complaints.push(format!(
                 "{name} has no dependency at all, so it cannot have {other}"
             ));
@@ -78,11 +82,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wsgate-server", &["wsgate-tls"]),
     ("wsgate-tls", &[]),
     ("wsgate-frame", &[]),
+    ("wsgate-bench", &[]),
     ("xtask", &[]),
 ];
 
 /// Examples show what users write, and users name one crate.
 const EXAMPLES: &[&str] = &["wsgate"];
+
+/// What everyone's benchmarks run by, and nothing else may use.
+const FOR_BENCHMARKS: &str = "wsgate-bench";
 
 /// Members without any dependency but those of their tests.
 const INDEPENDENT: &[&str] = &["wsgate-frame"];
@@ -93,7 +101,13 @@ mod tests {
     use crate::tidy::testing::printed;
     use crate::workspace::Dependency;
 
-    const MEMBERS: &[&str] = &["wsgate", "wsgate-frame", "wsgate-layer", "wsgate-server"];
+    const MEMBERS: &[&str] = &[
+        "wsgate",
+        "wsgate-bench",
+        "wsgate-frame",
+        "wsgate-layer",
+        "wsgate-server",
+    ];
 
     #[track_caller]
     fn check(name: &str, dependency: (&str, Option<&str>), expected: &[&str]) {
@@ -148,6 +162,19 @@ mod tests {
             "wsgate-frame",
             ("bytes", None),
             &["wsgate-frame has no dependency at all, so it cannot have bytes"],
+        );
+    }
+
+    #[test]
+    fn benchmarks_alone_use_what_they_run_by() {
+        check("wsgate-layer", ("wsgate-bench", Some("dev")), &[]);
+        check("wsgate-frame", ("wsgate-bench", Some("dev")), &[]);
+        check(
+            "wsgate-layer",
+            ("wsgate-bench", None),
+            &[
+                "wsgate-layer must not depend on wsgate-bench: of our crates it may use wsgate-frame",
+            ],
         );
     }
 

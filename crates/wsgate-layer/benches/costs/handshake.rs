@@ -1,4 +1,6 @@
 use divan::Bencher;
+use wsgate_bench::bench_values;
+use wsgate_layer::upgrade::pair;
 
 use super::support::{
     Bare, Client, Drained, Handler, IdleTimeout, Incoming, Keepalive, Lifetime, Limit, LimitAll,
@@ -24,7 +26,19 @@ fn open<S: Stack>(bencher: Bencher<'_, '_>) {
         number += 1;
         Incoming::new(number, client.clone())
     };
-    bencher
-        .with_inputs(incoming)
-        .bench_local_values(|incoming| runtime.block_on(incoming.open(&mut service, &handler)));
+    bench_values(bencher, incoming, |incoming| {
+        runtime.block_on(incoming.open(&mut service, &handler))
+    });
+}
+
+/// An `OnUpgrade` of our own, and a stream through it.
+#[divan::bench]
+fn upgrade_pair(bencher: Bencher<'_, '_>) {
+    let runtime = runtime();
+    let client = || Client::new(64, Client::PATIENT);
+    bench_values(bencher, client, |client| {
+        let (connection, on_upgrade) = pair();
+        connection.send(client).expect("somebody waits for it");
+        runtime.block_on(on_upgrade).expect("it was sent")
+    });
 }

@@ -1,4 +1,4 @@
-//! What the layers cost: `cargo bench -p wsgate-layer`. The memory they hold is the subject of
+//! What the layers cost: `cargo xtask bench -p wsgate-layer`. The memory they hold is the subject of
 //! `tests/idle.rs`.
 //!
 //! The difference to `Bare` is the cost of a layer. The WebSockets are in memory, and their clients

@@ -1,6 +1,7 @@
 use std::task::Context;
 
 use divan::Bencher;
+use wsgate_bench::bench;
 use wsgate_frame::Role;
 
 use super::support::{
@@ -63,7 +64,7 @@ fn run<S: Stack>(
     // What the first message does for all that follow.
     socket.answer(&mut cx, &mut buf, &answer);
     socket.wait(&mut cx, &mut buf);
-    bencher.bench_local(|| echo(&mut socket, &mut cx, &mut buf, &answer));
+    bench(bencher, || echo(&mut socket, &mut cx, &mut buf, &answer));
 }
 
 /// Payload sizes in bytes.

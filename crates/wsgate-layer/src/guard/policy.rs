@@ -149,7 +149,7 @@ pub(crate) struct Place<'a> {
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// Send a ping with this payload at the next boundary. [`Policy::on_ping_sent`] tells when it has
-    /// gone out. One at a time: a second replaces one that has not.
+    /// gone out. One at a time: a policy asks for no second one before that.
     Ping([u8; 8]),
     /// End the WebSocket.
     End(Ending),

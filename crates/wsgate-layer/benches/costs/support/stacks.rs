@@ -118,12 +118,6 @@ impl Stack for Observe {
     }
 }
 
-impl Stack for ObserveLog {
-    fn around(handler: Handler) -> impl Handshakes {
-        ObserveLayer::tracing().layer(handler)
-    }
-}
-
 impl Stack for Three {
     fn around(handler: Handler) -> impl Handshakes {
         let layers = (
@@ -132,6 +126,12 @@ impl Stack for Three {
             KeepaliveLayer::default(),
         );
         layers.layer(handler)
+    }
+}
+
+impl Stack for ObserveLog {
+    fn around(handler: Handler) -> impl Handshakes {
+        ObserveLayer::tracing().layer(handler)
     }
 }
 
