@@ -7,6 +7,7 @@
 //! - [`mod@test`], [`ci`]: run every test; run everything that a change must pass;
 //! - [`tidy`]: rules about the tree that no compiler knows, the arrows between crates first of all;
 //! - [`features`], [`deny`]: feature combinations, dependencies; steps of `ci` that also run alone;
+//! - [`compare`]: our gateway against other proxies, and the report about it;
 //! - [`mod@bench`], [`fuzz`], [`certs`]: for work by hand.
 //!
 //! Progress goes to stderr, the programs' own output goes where they send it.
@@ -14,6 +15,7 @@
 mod bench;
 mod certs;
 mod ci;
+mod compare;
 mod deny;
 mod features;
 mod fuzz;
@@ -59,6 +61,10 @@ enum Task {
     Deny,
     /// Run the benchmarks: times, instructions, comparisons with what was, an idle tunnel's heap.
     Bench(bench::Args),
+    /// Compare our gateway with other proxies, and write docs/benchmarks.md. Takes some 20 minutes.
+    ///
+    /// Installs the other proxies from PyPI, Debian and crates.io if they are missing.
+    Compare(compare::Options),
     /// Run each fuzz target for a while. Needs the nightly toolchain and cargo-fuzz.
     Fuzz {
         /// Seconds for each target.
@@ -86,6 +92,7 @@ fn main() -> ExitCode {
         Task::Features => features::run(&workspace),
         Task::Deny => deny::run(&workspace).map(|note| note.iter().for_each(|note| say(note))),
         Task::Bench(args) => bench::run(&workspace, &args),
+        Task::Compare(options) => compare::run(&workspace, &options),
         Task::Fuzz { seconds } => fuzz::run(&workspace, seconds),
         Task::Certs { dir, names } => certs::run(&workspace, dir, &names),
     });

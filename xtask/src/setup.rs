@@ -3,7 +3,7 @@
 //! Programs come from Debian, Node's and Python's WebSockets from npm and PyPI by the lock files
 //! under `tests/peers`. When all is there this takes a fraction of a second and no network.
 
-mod debian;
+pub(crate) mod debian;
 
 use std::fs;
 use std::path::{Path, PathBuf};

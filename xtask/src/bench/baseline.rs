@@ -165,7 +165,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let workspace = workspace(dir.path());
         for (name, unit, place) in [
-            (COMMITTED, Unit::Instructions, "root/tests/bench/baseline.json"),
+            (
+                COMMITTED,
+                Unit::Instructions,
+                "root/tests/bench/baseline.json",
+            ),
             ("a", Unit::Instructions, "target/bench/a.instructions.json"),
             ("a", Unit::Picoseconds, "target/bench/a.times.json"),
         ] {

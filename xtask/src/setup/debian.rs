@@ -9,16 +9,31 @@ use anyhow::{Context, Result, bail};
 
 use crate::process;
 
-/// Installs the packages of the programs that are missing.
+/// Installs the packages of the programs that the tests run and that are missing.
+///
+/// # Errors
+///
+/// As [`install`].
+pub(super) fn install_missing() -> Result<()> {
+    install("the tests", &missing(is_there, python_makes_venvs()))
+}
+
+/// Installs the packages of these programs, a program and its package each, where one is missing; and
+/// Python's `venv`.
+///
+/// # Errors
+///
+/// As [`install`].
+pub(crate) fn install_programs(who: &str, programs: &[(&str, &'static str)]) -> Result<()> {
+    install(who, &packages(programs, is_there, python_makes_venvs()))
+}
+
+/// Installs packages, on behalf of those who need them.
 ///
 /// # Errors
 ///
 /// When we may not install, or apt fails; the error says what to type.
-pub(super) fn install_missing() -> Result<()> {
-    let missing = missing(
-        |program| process::find(program).is_some(),
-        python_makes_venvs(),
-    );
+fn install(who: &str, missing: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -27,13 +42,11 @@ pub(super) fn install_missing() -> Result<()> {
         missing.join(" ")
     );
     if process::find("apt-get").is_none() {
-        bail!(
-            "the tests need programs that Debian has as {}; please install them",
-            missing.join(", ")
-        );
+        let missing = missing.join(", ");
+        bail!("{who} need programs that Debian has as {missing}; please install them");
     }
     if !is_root() {
-        bail!("the tests need more programs; please run as root: {by_hand}");
+        bail!("{who} need more programs; please run as root: {by_hand}");
     }
     let _no_services = NoServices::begin(Path::new(POLICY))?;
     let apt = || {
@@ -48,21 +61,34 @@ pub(super) fn install_missing() -> Result<()> {
             process::run(
                 apt()
                     .args(["install", "--yes", "--no-install-recommends"])
-                    .args(&missing),
+                    .args(missing),
             )
         })
-        .with_context(|| format!("cannot install what the tests need; try as root: {by_hand}"))
+        .with_context(|| format!("cannot install what {who} need; try as root: {by_hand}"))
+}
+
+fn is_there(program: &str) -> bool {
+    process::find(program).is_some()
 }
 
 /// The packages to install, given which programs are there.
 fn missing(is_there: impl Fn(&str) -> bool, python_makes_venvs: bool) -> Vec<&'static str> {
-    let programs = PROGRAMS.iter().filter(|(program, _)| !is_there(program));
-    let mut packages: Vec<_> = programs.map(|(_, package)| *package).collect();
-    if !python_makes_venvs {
-        packages.push("python3-venv");
-    }
+    let mut packages = packages(PROGRAMS, is_there, python_makes_venvs);
     if !Path::new(FONT).exists() {
         packages.push("fonts-noto-core");
+    }
+    packages
+}
+
+fn packages(
+    programs: &[(&str, &'static str)],
+    is_there: impl Fn(&str) -> bool,
+    python_makes_venvs: bool,
+) -> Vec<&'static str> {
+    let missing = programs.iter().filter(|(program, _)| !is_there(program));
+    let mut packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    if !python_makes_venvs {
+        packages.push("python3-venv");
     }
     packages
 }

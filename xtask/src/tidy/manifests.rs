@@ -7,13 +7,13 @@ use crate::workspace::{Package, Workspace};
 pub(super) fn check(source: &Source) -> Vec<Complaint> {
     let name = source.path.rsplit('/').next().unwrap_or_default();
     let mut complaints = Vec::new();
-    // The root manifest is where both are defined. Fuzz packages are workspaces of their own.
-    if source.path == "Cargo.toml" || source.path.contains("/fuzz/") {
+    // The root manifest is where both are defined. Fuzz packages and the comparison are workspaces of
+    // their own.
+    let root = name == "Cargo.toml" && source.lines().any(|(_, line)| line == "[workspace]");
+    if root || source.path.contains("/fuzz/") {
         return complaints;
     }
-    // So is the comparison, which says for itself what its members take.
-    let defines = source.text.contains("[workspace.lints.");
-    if name == "Cargo.toml" && !defines && !source.text.contains("[lints]\nworkspace = true\n") {
+    if name == "Cargo.toml" && !source.text.contains("[lints]\nworkspace = true\n") {
         complaints.push(source.complain(0, "has no `[lints]` with `workspace = true`"));
     }
     let versioned: fn(&str) -> bool = match name {
@@ -103,14 +103,13 @@ mod tests {
             "[lints.rust]\n",
             &[complaint.to_owned()],
         );
-        check("crates/a/fuzz/Cargo.toml", "[workspace]\n", &[]);
-        let other_root = "[workspace]\n\n[workspace.lints.rust]\n";
-        check("tests/compare/Cargo.toml", other_root, &[]);
+        check("crates/a/fuzz/Cargo.toml", "[package]\n", &[]);
+        check("tests/b/Cargo.toml", "[workspace]\n", &[]);
     }
 
     #[test]
     fn the_minimum_rust_version_is_said_once() {
-        check("Cargo.toml", "rust-version = \"1.88\"\n", &[]);
+        check("Cargo.toml", "[workspace]\nrust-version = \"1.88\"\n", &[]);
         check("CHANGELOG.md", "Now needs Rust 1.90.\n", &[]);
         check("README.md", "The Rust 1990s, in Rust.\n", &[]);
         for (path, line) in [
