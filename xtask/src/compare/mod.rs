@@ -87,6 +87,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         &["localhost".to_owned()],
     )?;
 
+    // As it was built, whatever is edited meanwhile.
+    let commit = machine::commit(workspace);
     let runs = rounds::run(&settings, &installed, &ground);
     let tls = runs.iter().find_map(|run| match &run.outcome {
         Outcome::Sample(sample) => sample.tls.clone(),
@@ -94,7 +96,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     });
     let results = Results {
         date: machine::date(),
-        commit: machine::commit(workspace),
+        commit,
         machine: machine::machine(&settings.placement),
         rounds: settings.rounds,
         seconds: settings.seconds,

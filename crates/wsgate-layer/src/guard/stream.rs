@@ -60,6 +60,12 @@ impl<S, P: Policy> Guarded<S, P> {
         }
     }
 
+    /// The stream below; `None` once the peer was cut.
+    #[cfg(test)]
+    pub(crate) const fn get_ref(&self) -> Option<&S> {
+        self.io.as_ref()
+    }
+
     /// For the `Debug` of a public type that has nothing else in it.
     pub(crate) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)

@@ -33,7 +33,7 @@ use crate::{
     handshake::Kind,
     map_upgrade::Upgrade,
     tunnel::Tunnel,
-    upgrade::{Intercepted, UpgradedIo, intercept},
+    upgrade::{ConnectionIo, Intercepted, intercept},
 };
 
 pub use self::{future::ResponseFuture, service::InStream};
@@ -53,7 +53,7 @@ pub(crate) struct Seat {
     tunnel: Tunnel,
     stack: Stack,
     /// Of the outermost.
-    intercepted: Option<Intercepted<Guarded<UpgradedIo, Policies>>>,
+    intercepted: Option<Intercepted<LayeredIo>>,
 }
 
 /// A seat whose handshake was accepted.
@@ -66,6 +66,9 @@ pub struct Accepted<'a> {
 /// put a stream in between.
 #[derive(Clone, Default)]
 pub(crate) struct Stack(Arc<Mutex<Vec<Part>>>);
+
+/// The stream of a stack.
+pub(crate) type LayeredIo = Guarded<ConnectionIo, Policies>;
 
 type Part = Box<dyn FnOnce(&Upgrade) -> Box<dyn Policy + Send> + Send>;
 
@@ -113,6 +116,7 @@ impl Seat {
         intercepted.complete(res, move |io| {
             let outermost_first = parts.into_iter().rev();
             let policies = outermost_first.map(|part| part(&upgrade)).collect();
+            let io = ConnectionIo::from(io.into_inner());
             Guarded::new(io, Role::Client, Policies::new(policies), &upgrade)
         });
     }

@@ -42,6 +42,7 @@
 //! ```
 
 mod bridge;
+mod connection;
 mod intercept;
 mod pair;
 
@@ -52,6 +53,7 @@ use hyper_util::rt::TokioIo;
 
 pub use self::{
     bridge::Bridge,
+    connection::ConnectionIo,
     intercept::{Intercepted, intercept},
     pair::{SendError, UpgradeSender, pair},
 };

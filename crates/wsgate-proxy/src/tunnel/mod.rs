@@ -1,6 +1,5 @@
 //! The two upgraded connections, relayed to each other until both have ended.
 
-mod client;
 mod direction;
 mod labels;
 mod outcome;
@@ -11,7 +10,6 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use wsgate_frame::Role;
 use wsgate_layer::{
@@ -19,11 +17,12 @@ use wsgate_layer::{
     keepalive::{KeepaliveIo, KeepaliveLayer},
     map_upgrade::Upgrade,
     tunnel::Tunnel,
+    upgrade::ConnectionIo,
 };
 
 pub(crate) use self::labels::Labels;
 
-use self::{client::ClientStream, prefixed::Prefixed, relay::Relay};
+use self::{prefixed::Prefixed, relay::Relay};
 use crate::forward::UpstreamParts;
 
 /// What is known of a tunnel before its first byte.
@@ -63,7 +62,7 @@ fn start(upgraded: Upgraded, upstream: UpstreamParts, facts: Facts) {
     } = facts;
     tunnel.promise_to_tell();
     let max_write = max_write(labels.kind);
-    let (client, from_client) = ClientStream::of(upgraded);
+    let client = ConnectionIo::from(upgraded);
     let (io, from_upstream) = (upstream.io.into_inner(), upstream.read_buf);
     if let Some(keepalive) = upstream_keepalive {
         // It has to follow the frames from the first byte on.
@@ -72,13 +71,12 @@ fn start(upgraded: Upgraded, upstream: UpstreamParts, facts: Facts) {
         let io = KeepaliveIo::new(io, Role::Server, &keepalive, &upgrade);
         let relay = Relay::new(client, io, labels)
             .with_client_writes_of(max_write)
-            .with_early_data(from_client, Bytes::new())
             .with_layers(tunnel);
         tokio::spawn(relay);
     } else {
         let relay = Relay::new(client, io, labels)
             .with_client_writes_of(max_write)
-            .with_early_data(from_client, from_upstream);
+            .with_early_data(from_upstream);
         let relay = match is_layered {
             true => relay.with_layers(tunnel),
             false => relay,

@@ -66,10 +66,9 @@ impl<C, U> Relay<C, U> {
         self
     }
 
-    /// What was read of the two together with the heads of their handshakes.
-    pub(super) fn with_early_data(mut self, from_client: Bytes, from_upstream: Bytes) -> Self {
-        self.to_upstream.set_early_data(from_client);
-        self.to_client.set_early_data(from_upstream);
+    /// Bytes that came from the upstream together with its 101.
+    pub(super) fn with_early_data(mut self, early: Bytes) -> Self {
+        self.to_client.set_early_data(early);
         self
     }
 

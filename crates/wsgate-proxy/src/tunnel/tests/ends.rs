@@ -1,7 +1,9 @@
 //! How a tunnel ends, and what each side is told.
 
+use wsgate_layer::upgrade::ConnectionIo;
+
 use super::*;
-use crate::{connect::UpstreamStream, tunnel::client::ClientStream};
+use crate::connect::UpstreamStream;
 
 #[tokio::test(start_paused = true)]
 async fn a_half_close_leaves_the_other_direction_open() {
@@ -154,7 +156,7 @@ fn futures_poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 #[tokio::test(start_paused = true)]
 async fn an_idle_relay_holds_no_buffer() {
     // With what tokio adds, it fills half a kilobyte: tasks come in multiples of 128 bytes.
-    let size = size_of::<Relay<ClientStream, UpstreamStream>>();
+    let size = size_of::<Relay<ConnectionIo, UpstreamStream>>();
     assert!(size <= 408, "{size} bytes");
 
     let ((mut client, near), (_upstream, far)) = (duplex(64), duplex(64));

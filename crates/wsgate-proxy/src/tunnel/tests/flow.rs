@@ -36,8 +36,7 @@ async fn a_conversation_and_its_close_pass_and_are_logged() {
 async fn what_came_with_the_101_goes_first() {
     let ((mut client, near), (mut upstream, far)) = (duplex(64), duplex(64));
     upstream.write_all(b"\x81\x04late").await.unwrap();
-    let relay =
-        relay_of(near, far).with_early_data(Bytes::new(), Bytes::from_static(b"\x81\x05early"));
+    let relay = relay_of(near, far).with_early_data(Bytes::from_static(b"\x81\x05early"));
     let _relay = tokio::spawn(relay);
     expect(&mut client, b"\x81\x05early\x81\x04late").await;
 }
