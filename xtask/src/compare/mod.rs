@@ -57,6 +57,9 @@ pub(crate) struct Options {
     /// Another build of wsgate to compare, as `label=PATH`. Repeatable.
     #[arg(long, value_name = "LABEL=PATH", value_parser = Peer::build_of_ours)]
     wsgate: Vec<Peer>,
+    /// Put the results in the place of the same peers' and scenarios' in docs/benchmarks.
+    #[arg(long)]
+    update: bool,
     /// Only write docs/benchmarks.md again, from docs/benchmarks/results.json.
     #[arg(long)]
     report: bool,
@@ -108,7 +111,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             .collect(),
         runs,
     };
-    let out = if options.is_whole() { docs } else { folder };
+    let results = match options.update {
+        true => Results::load(&docs.join("benchmarks/results.json"))?.updated_by(results),
+        false => results,
+    };
+    let is_documentation = options.update || options.is_whole();
+    let out = if is_documentation { docs } else { folder };
     fs::create_dir_all(out.join("benchmarks")).context("cannot make a folder for the results")?;
     results.save(&out.join("benchmarks/results.json"))?;
     report::write(&results, &out)?;

@@ -130,6 +130,20 @@ impl Results {
         serde_json::from_str(&json).with_context(|| format!("cannot understand {}", path.display()))
     }
 
+    /// Takes over what `newer` has run, and keeps the rest.
+    pub(crate) fn updated_by(mut self, newer: Self) -> Self {
+        let again = |old: &Run| {
+            let same = |new: &Run| new.peer == old.peer && new.scenario == old.scenario;
+            newer.runs.iter().any(same)
+        };
+        self.runs.retain(|run| !again(run));
+        self.runs.extend(newer.runs);
+        if self.commit != newer.commit {
+            self.commit = format!("{}, in part {}", self.commit, newer.commit);
+        }
+        self
+    }
+
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         fs::write(path, self.json()?).with_context(|| format!("cannot write {}", path.display()))
     }
@@ -295,6 +309,20 @@ mod tests {
         assert_eq!(again.json().unwrap(), results.json().unwrap());
         assert_eq!(again.samples("haproxy", "echo-1m").count(), 0);
         assert_eq!(again.runs_of("haproxy", "echo-1m").count(), 1);
+    }
+
+    #[test]
+    fn an_update_replaces_what_was_run_again() {
+        let mut newer = fixture::results();
+        newer.commit = "newer".to_owned();
+        newer.runs.retain(|run| run.scenario == "echo-1m");
+        let (old, again) = (fixture::results(), newer.runs.len());
+        let (all, commit) = (old.runs.len(), old.commit.clone());
+        let updated = old.updated_by(newer);
+        assert_eq!(updated.runs.len(), all);
+        let last = &updated.runs[all - again..];
+        assert!(last.iter().all(|run| run.scenario == "echo-1m"));
+        assert_eq!(updated.commit, format!("{commit}, in part newer"));
     }
 
     #[test]

@@ -11,37 +11,45 @@ use super::program::{Launch, Program};
 use super::results::Sample;
 
 /// Counts in two runs of different lengths and subtracts, so that what they have in common, connecting
-/// and leaving, is not counted. `load` makes load for so many seconds.
+/// and leaving, is not counted. `load` makes load for so many seconds, with one message in flight on each
+/// socket: then an echo takes exactly two writes, and they tell how many echoes strace has seen.
 pub(crate) fn count(
     peer: &Program,
     dir: &Path,
     cores: &str,
     load: impl Fn(f64) -> Result<Sample>,
 ) -> Result<Sample> {
-    let traced = |seconds| -> Result<(u64, Sample)> {
+    let traced = |seconds| -> Result<(Calls, Sample)> {
         let tracer = Tracer::attach(peer, dir, cores)?;
         let sample = load(seconds)?;
         Ok((tracer.detach()?, sample))
     };
-    let (few_calls, few) = traced(SHORT)?;
-    let (many_calls, many) = traced(LONG)?;
-    if many.messages <= few.messages {
+    let (few, _) = traced(SHORT)?;
+    let (many, sample) = traced(LONG)?;
+    if many.writes <= few.writes {
         bail!(
-            "{} echoes in {LONG} s under strace, {} in {SHORT} s",
-            many.messages,
-            few.messages
+            "{} writes in {LONG} s under strace, {} in {SHORT} s",
+            many.writes,
+            few.writes
         );
     }
     Ok(Sample {
-        messages: many.messages - few.messages,
-        bytes: many.bytes - few.bytes,
-        syscalls: Some(many_calls.saturating_sub(few_calls)),
+        messages: (many.writes - few.writes) / 2,
+        syscalls: Some(many.all.saturating_sub(few.all)),
         // Everything is slower under strace.
         cpu_ns: None,
         latency_us: None,
         workers: Vec::new(),
-        ..many
+        ..sample
     })
+}
+
+/// What strace has counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Calls {
+    all: u64,
+    /// Those that write to a socket.
+    writes: u64,
 }
 
 /// A strace that counts.
@@ -75,13 +83,13 @@ impl Tracer {
     }
 
     /// Lets go, and returns how many calls it has seen.
-    fn detach(mut self) -> Result<u64> {
+    fn detach(mut self) -> Result<Calls> {
         self.strace.signal("INT");
         if !self.strace.ends_within(Duration::from_secs(10)) {
             bail!("strace does not end: {}", self.strace.last_words());
         }
         let summary = fs::read_to_string(&self.summary).context("strace has written nothing")?;
-        total(&summary).with_context(|| format!("strace wrote {summary:?}"))
+        Calls::parse(&summary).with_context(|| format!("strace wrote {summary:?}"))
     }
 }
 
@@ -98,14 +106,32 @@ fn family(process: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The calls in the last line of a summary.
-fn total(summary: &str) -> Option<u64> {
-    let line = summary
-        .lines()
-        .rfind(|line| line.trim_end().ends_with("total"))?;
-    // % time, seconds, usecs/call, calls, errors if any, "total".
-    line.split_whitespace().nth(3)?.parse().ok()
+// ===== impl Calls =====
+
+impl Calls {
+    /// Reads a summary. Its lines are: % time, seconds, usecs/call, calls, errors if any, and the name
+    /// of the call, which is "total" in the last one.
+    fn parse(summary: &str) -> Option<Self> {
+        let mut calls = Self { all: 0, writes: 0 };
+        for line in summary.lines() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let (Some(name), Some(count)) = (words.last(), words.get(3)) else {
+                continue;
+            };
+            let Ok(count) = count.parse::<u64>() else {
+                continue;
+            };
+            match *name {
+                "total" => calls.all = count,
+                name if WRITES.contains(&name) => calls.writes += count,
+                _ => {}
+            }
+        }
+        (calls.all > 0).then_some(calls)
+    }
 }
+
+const WRITES: &[&str] = &["send", "sendmsg", "sendto", "write", "writev"];
 
 /// Seconds.
 const SHORT: f64 = 0.5;
@@ -116,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_total_is_in_the_last_line() {
+    fn a_summary_is_read() {
         let summary = "\
             % time     seconds  usecs/call     calls    errors syscall\n\
             ------ ----------- ----------- --------- --------- ----------------\n\
@@ -124,8 +150,9 @@ mod tests {
              40.00    0.000400           1       400       100 read\n\
             ------ ----------- ----------- --------- --------- ----------------\n\
             100.00    0.001000           1      1000       100 total\n";
-        assert_eq!(total(summary), Some(1000));
-        assert_eq!(total(""), None);
+        let (all, writes) = (1000, 600);
+        assert_eq!(Calls::parse(summary), Some(Calls { all, writes }));
+        assert_eq!(Calls::parse(""), None);
     }
 
     #[test]
