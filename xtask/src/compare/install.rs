@@ -93,6 +93,7 @@ fn cargo_package(flavour: Flavour) -> Option<&'static str> {
         Flavour::AxumReverseProxy => Some("peer-axum-reverse-proxy"),
         Flavour::Pingora => Some("peer-pingora"),
         Flavour::Mounted | Flavour::MountedLayers => Some("peer-mounted"),
+        Flavour::Floor => Some("peer-floor"),
         _ => None,
     }
 }
@@ -149,6 +150,7 @@ fn version(peer: &Peer, program: &Path, cargo: &Cargo<'_>) -> Result<String> {
             Ok(said.trim().trim_start_matches("wsgate ").to_owned())
         }
         Flavour::Mounted | Flavour::MountedLayers => cargo.locked(&["wsgate"]),
+        Flavour::Floor => cargo.locked(&["mio"]),
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) enum Flavour {
     WsgateLayers,
     Mounted,
     MountedLayers,
+    /// No proxy at all: bytes passed on between two TCP connections, without TLS.
+    Floor,
 }
 
 /// Where things are while a peer runs.
@@ -83,6 +85,7 @@ const PEERS: &[(&str, &str, Flavour)] = &[
         "in an axum app, three layers on",
         Flavour::MountedLayers,
     ),
+    ("floor", "bare TCP pipe, no TLS", Flavour::Floor),
 ];
 
 /// Whom all ratios are to.
@@ -136,6 +139,7 @@ impl Peer {
             version,
             config: format!("tests/compare/peers/{}", self.flavour.config()),
             ours: self.flavour.is_ours(),
+            floor: self.flavour == Flavour::Floor,
             variant_of,
             no_http2: no_http2.map(str::to_owned),
         }
@@ -152,6 +156,12 @@ impl Peer {
             // There to be held against themselves without the layers.
             Flavour::WsgateLayers | Flavour::MountedLayers => {
                 scenario.kind != Kind::Syscalls && LAYERED.contains(&scenario.name)
+            }
+            // There to tell what the kernel takes for the same messages.
+            Flavour::Floor => {
+                scenario.http2.is_none()
+                    && scenario.kind != Kind::Memory
+                    && !scenario.name.starts_with("handshakes")
             }
             _ => true,
         }
@@ -187,10 +197,13 @@ impl Peer {
             Flavour::AxumReverseProxy
             | Flavour::Pingora
             | Flavour::Mounted
-            | Flavour::MountedLayers => {
+            | Flavour::MountedLayers
+            | Flavour::Floor => {
                 let (listen, upstream) = (site.listen.to_string(), site.upstream.to_string());
                 launch = launch.args(["--listen", &listen, "--upstream", &upstream]);
-                launch = launch.args(["--cert", "server.pem", "--key", "server.key"]);
+                if flavour.has_tls() {
+                    launch = launch.args(["--cert", "server.pem", "--key", "server.key"]);
+                }
                 if flavour == Flavour::MountedLayers {
                     launch = launch.args(["--layers"]);
                 }
@@ -224,7 +237,13 @@ impl Flavour {
             Self::Wsgate => "wsgate/wsgate.args",
             Self::WsgateLayers => "wsgate/wsgate-layers.args",
             Self::Mounted | Self::MountedLayers => "mounted/src/main.rs",
+            Self::Floor => "floor/src/main.rs",
         }
+    }
+
+    /// Whether it ends TLS, as all proxies of the comparison do.
+    pub(crate) fn has_tls(self) -> bool {
+        self != Self::Floor
     }
 
     pub(crate) fn is_ours(self) -> bool {

@@ -47,6 +47,9 @@ pub(crate) struct PeerInfo {
     /// What to read about how it was set up, from the root of the repository.
     pub(crate) config: String,
     pub(crate) ours: bool,
+    /// No proxy: what stands below all that are.
+    #[serde(default)]
+    pub(crate) floor: bool,
     /// The peer of which this is a variant: with more of it switched on.
     pub(crate) variant_of: Option<String>,
     /// Why it takes no WebSocket over HTTP/2, if so.
@@ -119,6 +122,15 @@ pub(crate) struct Memory {
     pub(crate) before: u64,
     pub(crate) idle: u64,
     pub(crate) after_busy: u64,
+}
+
+// ===== impl PeerInfo =====
+
+impl PeerInfo {
+    /// Whether it is somebody else's proxy, to be better than.
+    pub(crate) fn is_rival(&self) -> bool {
+        !self.ours && !self.floor
+    }
 }
 
 // ===== impl Results =====

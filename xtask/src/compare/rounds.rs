@@ -109,6 +109,10 @@ fn play(
     let mut running = peer.launch(program, site)?.start(&cores.peers)?;
     running.listens_at(site.listen)?;
 
+    let trust = match peer.flavour.has_tls() {
+        true => "--ca=ca.pem",
+        false => "--plain",
+    };
     let load = |seconds: f64, warm_up: f64| {
         // A server that does not answer must not hold up the rest.
         let limit = (seconds + warm_up + 90.0).to_string();
@@ -120,7 +124,7 @@ fn play(
                 &installed.load.to_string_lossy(),
             ])
             .args(settings.load(scenario).iter().map(String::as_str))
-            .args(["--connect", &site.listen.to_string(), "--ca", "ca.pem"])
+            .args(["--connect", &site.listen.to_string(), trust])
             .args(["--watch", &running.id().to_string()])
             .args(["--upstream-pid", &upstream.id().to_string()])
             .args(["--publish-to", &site.upstream.to_string()])

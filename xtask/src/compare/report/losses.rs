@@ -37,27 +37,30 @@ fn line(results: &Results, scenario: &Scenario, measure: Measure) -> Option<Stri
     let is_ours = |peer: &&&PeerInfo| peer.ours && peer.variant_of.is_none();
     let lost = ranked.iter().filter(is_ours).filter_map(|ours| {
         let own = results.spread(&ours.name, scenario.name, measure)?;
-        let better = ranked.iter().filter(|peer| !peer.ours).filter_map(|peer| {
-            let theirs = results.spread(&peer.name, scenario.name, measure)?;
-            let beaten = if measure.lower_is_better() {
-                theirs.median < own.median
-            } else {
-                theirs.median > own.median
-            };
-            let tie = if theirs.overlaps(&own) {
-                ", rounds overlap"
-            } else {
-                ""
-            };
-            let share = theirs.median / own.median;
-            beaten.then(|| {
-                format!(
-                    "{} {} ({share:.2}×{tie})",
-                    peer.title,
-                    figure(theirs.median)
-                )
-            })
-        });
+        let better = ranked
+            .iter()
+            .filter(|peer| peer.is_rival())
+            .filter_map(|peer| {
+                let theirs = results.spread(&peer.name, scenario.name, measure)?;
+                let beaten = if measure.lower_is_better() {
+                    theirs.median < own.median
+                } else {
+                    theirs.median > own.median
+                };
+                let tie = if theirs.overlaps(&own) {
+                    ", rounds overlap"
+                } else {
+                    ""
+                };
+                let share = theirs.median / own.median;
+                beaten.then(|| {
+                    format!(
+                        "{} {} ({share:.2}×{tie})",
+                        peer.title,
+                        figure(theirs.median)
+                    )
+                })
+            });
         let better: Vec<_> = better.collect();
         let own = figure(own.median);
         (!better.is_empty()).then(|| format!("{} has {own}; {}", ours.title, better.join(", ")))

@@ -131,6 +131,7 @@ pub(super) fn markdown(results: &Results) -> String {
     let mut head = vec!["".to_owned(), "at most".to_owned(), "aim".to_owned()];
     head.extend(ours.iter().map(|peer| peer.title.clone()));
     head.push("best of the others".to_owned());
+    head.push("floor".to_owned());
     let mut table = row(&head) + &row(&align(head.len()));
     for target in TARGETS {
         let limit = |limit: f64| format!("{}{limit:.2}", target.sign());
@@ -147,6 +148,9 @@ pub(super) fn markdown(results: &Results) -> String {
         cells.push(best.map_or(DASH.to_owned(), |(peer, value)| {
             format!("{value:.2} {}", peer.title)
         }));
+        let floor = results.peers.iter().find(|peer| peer.floor);
+        let floor = floor.and_then(|floor| target.value(results, floor));
+        cells.push(floor.map_or(DASH.to_owned(), |value| format!("{value:.2}")));
         table += &row(&cells);
     }
     table
@@ -192,7 +196,7 @@ impl Target {
     }
 
     fn best_of_others<'a>(&self, results: &'a Results) -> Option<(&'a PeerInfo, f64)> {
-        let others = results.peers.iter().filter(|peer| !peer.ours);
+        let others = results.peers.iter().filter(|peer| peer.is_rival());
         let values = others.filter_map(|peer| Some((peer, self.value(results, peer)?)));
         values.min_by(|a, b| a.1.total_cmp(&b.1))
     }
@@ -214,8 +218,16 @@ mod tests {
     fn a_target_is_held_against_the_baseline() {
         assert_eq!(
             line(&fixture::results(), "CPU per 64 B echo, 64"),
-            "| CPU per 64 B echo, 64 sockets, × nginx | 0.78 | 0.65 | **0.71**, met | 0.52 HAProxy <2> |"
+            "| CPU per 64 B echo, 64 sockets, × nginx | 0.78 | 0.65 | **0.71**, met | 0.52 HAProxy <2> | – |"
         );
+    }
+
+    #[test]
+    fn the_floor_is_no_rival() {
+        let mut results = fixture::results();
+        results.peers[1].floor = true;
+        let line = line(&results, "CPU per 64 B echo, 64");
+        assert!(line.ends_with("| 1.00 nginx | 0.52 |"), "{line}");
     }
 
     #[test]
@@ -226,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_a_dash() {
-        assert!(line(&fixture::results(), "system calls").ends_with("| 4.00 | 3.70 | – | – |"));
+        assert!(line(&fixture::results(), "system calls").ends_with("| 4.00 | 3.70 | – | – | – |"));
     }
 
     #[test]
