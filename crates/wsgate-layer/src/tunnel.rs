@@ -136,8 +136,8 @@ impl Tunnel {
     }
 
     /// Names the upstream, for observers. The first name stands. Give a name out of few: it becomes
-    /// a label of metrics.
-    pub fn set_upstream(&self, name: &str) {
+    /// a label of metrics. One that is kept in an [`Arc`] is not copied.
+    pub fn set_upstream(&self, name: impl Into<Arc<str>>) {
         let _ = self.shared.upstream.set(name.into());
     }
 

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use wsgate_layer::{KeepaliveLayer, OriginPolicy, UpgradeHeadersLayer, client::TrustedProxies};
@@ -9,6 +9,8 @@ use crate::{Endpoint, UpstreamTls, WebSocketProxy, path::PathRule};
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) endpoint: Endpoint,
+    /// Its name. Every tunnel has it.
+    pub(crate) upstream: Arc<str>,
     /// `Some` for every endpoint with TLS.
     pub(crate) tls: Option<UpstreamTls>,
     pub(crate) connect_timeout: Duration,
@@ -26,6 +28,7 @@ pub(crate) struct Config {
 impl Config {
     pub(crate) fn new(endpoint: Endpoint, tls: Option<UpstreamTls>) -> Self {
         Self {
+            upstream: endpoint.to_string().into(),
             endpoint,
             tls,
             connect_timeout: WebSocketProxy::DEFAULT_CONNECT_TIMEOUT,

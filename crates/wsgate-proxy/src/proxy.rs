@@ -20,11 +20,11 @@ use http_body_util::Empty;
 use hyper::upgrade::OnUpgrade;
 use tower::{Layer, ServiceExt};
 use tower_service::Service;
-use tracing::Span;
 use wsgate_layer::{
     KeepaliveLayer, OriginPolicy,
     client::{self, TrustedProxies},
     handshake::{self, AnswerError},
+    observe::SpanParent,
     tunnel::Tunnel,
 };
 
@@ -288,7 +288,8 @@ async fn open(
     config.origin.check(&req, &config.trusted)?;
     let is_layered = req.extensions().get::<Tunnel>().is_some();
     let tunnel = Tunnel::of(req.extensions_mut());
-    tunnel.set_upstream(&config.endpoint.to_string());
+    tunnel.set_upstream(config.upstream.clone());
+    let parent = SpanParent::of(req.extensions());
     let on_upgrade = req.extensions_mut().remove::<OnUpgrade>();
     let on_upgrade = on_upgrade.ok_or(ProxyError::NoOnUpgrade)?;
 
@@ -313,9 +314,7 @@ async fn open(
                 route: route.into(),
                 kind,
                 config: config.clone(),
-                parent: Some(Span::current())
-                    .filter(|span| !span.is_none())
-                    .map(Box::new),
+                parent: (!parent.is_disabled()).then(|| Box::new(parent)),
             };
             let facts = Facts {
                 labels,

@@ -81,6 +81,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use wsgate_frame::CloseCode;
 
+pub(crate) use self::policy::DrainPolicy;
 pub use self::{
     draining::{Drained, Draining, Progress},
     future::ResponseFuture,

@@ -4,6 +4,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use pin_project_lite::pin_project;
 use tokio::sync::futures::OwnedNotified;
 
 use super::shared::Live;
@@ -14,21 +15,24 @@ use crate::{
 
 /// Ends its WebSocket at a moment of its own, once the drain has begun.
 #[derive(Debug)]
-pub(super) struct DrainPolicy {
+pub(crate) struct DrainPolicy {
     live: Live,
     /// Set as soon as it is known that the drain has begun.
     moment: Option<Moment>,
     /// From the first wait until then.
-    waits: Option<Waits>,
+    waits: Option<Pin<Box<Waits>>>,
 }
 
-/// What wakes the task when the drain begins.
-#[derive(Debug)]
-struct Waits {
-    begun: Pin<Box<OwnedNotified>>,
-    /// The one that `begun` has. It would find out by itself that it has it already, but under a
-    /// lock that all WebSockets share.
-    waker: Waker,
+pin_project! {
+    /// What wakes the task when the drain begins.
+    #[derive(Debug)]
+    struct Waits {
+        #[pin]
+        begun: OwnedNotified,
+        // The one that `begun` has. It would find out by itself that it has it already, but under a
+        // lock that all WebSockets share.
+        waker: Waker,
+    }
 }
 
 // ===== impl DrainPolicy =====
@@ -50,16 +54,16 @@ impl DrainPolicy {
         let waits = match &mut self.waits {
             Some(waits) if waits.waker.will_wake(cx.waker()) => return false,
             Some(waits) => {
-                waits.waker.clone_from(cx.waker());
+                waits.as_mut().project().waker.clone_from(cx.waker());
                 waits
             }
-            None => self.waits.insert(Waits {
-                begun: Box::pin(self.live.shared().begun()),
+            None => self.waits.insert(Box::pin(Waits {
+                begun: self.live.shared().begun(),
                 waker: cx.waker().clone(),
-            }),
+            })),
         };
         // It may have begun just before we would have been told.
-        waits.begun.as_mut().poll(cx).is_ready() || self.live.shared().plan().is_some()
+        waits.as_mut().project().begun.poll(cx).is_ready() || self.live.shared().plan().is_some()
     }
 }
 

@@ -9,6 +9,12 @@ use tokio::io::ReadBuf;
 /// here.
 #[derive(Debug)]
 pub(super) struct Held {
+    /// Boxed, as most of the time there is none.
+    part: Option<Box<Part>>,
+}
+
+#[derive(Debug)]
+struct Part {
     bytes: [u8; MAX_HELD],
     len: u8,
     /// How much of it the handler has, once it is known that it may have it.
@@ -22,56 +28,61 @@ pub(super) const MAX_HELD: usize = 14;
 
 impl Held {
     pub(super) const fn new() -> Self {
-        Self {
-            bytes: [0; MAX_HELD],
-            len: 0,
-            given: None,
-        }
+        Self { part: None }
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.len as usize
+    pub(super) fn len(&self) -> usize {
+        self.bytes().len()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len()]
+        self.part.as_ref().map_or(&[], |part| part.bytes())
     }
 
     pub(super) const fn is_holding(&self) -> bool {
-        self.len > 0 && self.given.is_none()
+        match &self.part {
+            Some(part) => part.given.is_none(),
+            None => false,
+        }
     }
 
     pub(super) fn hold(&mut self, more: &[u8]) {
-        let len = self.len();
-        self.bytes[len..len + more.len()].copy_from_slice(more);
-        self.len += more.len() as u8;
+        let part = self.part.get_or_insert_with(|| Box::new(Part::new()));
+        part.push(more);
     }
 
-    pub(super) const fn clear(&mut self) {
-        self.len = 0;
-        self.given = None;
+    pub(super) fn clear(&mut self) {
+        self.part = None;
     }
 
-    pub(super) const fn release(&mut self) {
-        self.given = Some(0);
+    pub(super) fn release(&mut self) {
+        if let Some(part) = &mut self.part {
+            part.given = Some(0);
+        }
     }
 
     /// Gives the handler what it may have. Whether there was anything.
     #[inline]
     pub(super) fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        match self.given {
-            Some(given) => self.give_from(given, buf),
+        match &self.part {
             None => false,
+            Some(_) => self.give_part(buf),
         }
     }
 
-    fn give_from(&mut self, given: u8, buf: &mut ReadBuf<'_>) -> bool {
-        let rest = &self.bytes()[usize::from(given)..];
+    fn give_part(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let Some(part) = &mut self.part else {
+            return false;
+        };
+        let Some(given) = part.given else {
+            return false;
+        };
+        let rest = &part.bytes()[usize::from(given)..];
         let n = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..n]);
         match n == rest.len() {
             true => self.clear(),
-            false => self.given = Some(given + n as u8),
+            false => part.given = Some(given + n as u8),
         }
         true
     }
@@ -95,5 +106,27 @@ impl Held {
             // Only a pong of eight bytes is held beyond its header.
             false => header + payload - held.len(),
         }
+    }
+}
+
+// ===== impl Part =====
+
+impl Part {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; MAX_HELD],
+            len: 0,
+            given: None,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    fn push(&mut self, more: &[u8]) {
+        let len = usize::from(self.len);
+        self.bytes[len..len + more.len()].copy_from_slice(more);
+        self.len += more.len() as u8;
     }
 }

@@ -13,7 +13,7 @@ use super::{
     Ending, Policy, Wants,
     held::{Held, MAX_HELD},
 };
-use crate::moment::Moment;
+use crate::{moment::Moment, tunnel::Tunnel};
 
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -98,6 +98,7 @@ impl Incoming {
         io: &mut R,
         buf: &mut ReadBuf<'_>,
         policy: &mut P,
+        tunnel: &Tunnel,
     ) -> Poll<io::Result<Came>>
     where
         R: AsyncRead + Unpin,
@@ -111,7 +112,7 @@ impl Incoming {
                 return Poll::Ready(Ok(Came::Bytes(Moment::now())));
             }
             if self.held.is_holding() {
-                if let Some(came) = ready!(self.poll_held(cx, io, policy))? {
+                if let Some(came) = ready!(self.poll_held(cx, io, policy, tunnel))? {
                     return Poll::Ready(Ok(came));
                 }
                 continue;
@@ -123,7 +124,7 @@ impl Incoming {
                 return Poll::Ready(Ok(Came::Eof));
             }
             let now = Moment::now();
-            let (kept, refused) = self.pass(&mut buf.filled_mut()[start..], policy, now);
+            let (kept, refused) = self.pass(&mut buf.filled_mut()[start..], policy, now, tunnel);
             buf.set_filled(start + kept);
             if let Some(ending) = refused {
                 return Poll::Ready(Ok(Came::Refused(ending)));
@@ -142,17 +143,18 @@ impl Incoming {
         chunk: &mut [u8],
         policy: &mut P,
         now: Moment,
+        tunnel: &Tunnel,
     ) -> (usize, Option<Ending>) {
         policy.on_read(now);
         let mut kept = chunk.len();
         if !policy.wants().include_any(MEDDLING) && !policy.expects_pong() {
             policy.on_passed(now);
-            self.watch(chunk, policy, now);
+            self.watch(chunk, policy, now, tunnel);
             return (kept, None);
         }
 
         let base = self.tracker.offset();
-        let scan = self.scan(chunk, base, policy, now);
+        let scan = self.scan(chunk, base, policy, now, tunnel);
         if let Some((start, ending)) = scan.refused {
             // A header is held until it is whole, so the refused frame begins in this chunk.
             let start = start.saturating_sub(base) as usize;
@@ -179,6 +181,7 @@ impl Incoming {
         cx: &mut Context<'_>,
         io: &mut R,
         policy: &mut P,
+        tunnel: &Tunnel,
     ) -> Poll<io::Result<Option<Came>>>
     where
         R: AsyncRead + Unpin,
@@ -196,7 +199,7 @@ impl Incoming {
         let base = self.tracker.offset() - self.held.len() as u64;
         let now = Moment::now();
         policy.on_read(now);
-        let scan = self.scan(more, base, policy, now);
+        let scan = self.scan(more, base, policy, now, tunnel);
         self.held.hold(more);
         if let Some((_, ending)) = scan.refused {
             self.held.clear();
@@ -213,19 +216,26 @@ impl Incoming {
 
     /// Follows a chunk of which all passes, and of which nobody wants to know more than the control
     /// frames.
-    fn watch<P: Policy>(&mut self, chunk: &[u8], policy: &mut P, now: Moment) {
+    fn watch<P: Policy>(&mut self, chunk: &[u8], policy: &mut P, now: Moment, tunnel: &Tunnel) {
         self.begun = false;
         self.candidate = false;
         self.tracker.feed(chunk, |event| {
             if let Event::Control { .. } = event {
-                policy.on_incoming(&event, now);
+                policy.on_incoming(&event, now, tunnel);
             }
         });
     }
 
     /// Follows a chunk and tells the policy what is in it. What the handler does not have yet begins
     /// at `base`; a pong that began before is not ours.
-    fn scan<P: Policy>(&mut self, chunk: &[u8], base: u64, policy: &mut P, now: Moment) -> Scan {
+    fn scan<P: Policy>(
+        &mut self,
+        chunk: &[u8],
+        base: u64,
+        policy: &mut P,
+        now: Moment,
+        tunnel: &Tunnel,
+    ) -> Scan {
         let expects_pong = policy.expects_pong();
         let mut closed = self.tracker.is_closed();
         let mut scan = Scan {
@@ -268,7 +278,7 @@ impl Incoming {
                 } if self.candidate && *start >= base => {
                     let payload = payload.first_chunk();
                     ours = payload
-                        .filter(|p| policy.absorbs_pong(**p, now))
+                        .filter(|p| policy.absorbs_pong(**p, now, tunnel))
                         .map(|_| *start);
                 }
                 Event::FrameEnd { end, .. } => {
@@ -280,7 +290,7 @@ impl Incoming {
                 }
                 _ => {}
             }
-            policy.on_incoming(&event, now);
+            policy.on_incoming(&event, now, tunnel);
         });
         if self.tracker.at_boundary() || self.tracker.is_lost() {
             scan.under_way = None;

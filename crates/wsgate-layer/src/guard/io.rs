@@ -71,7 +71,15 @@ where
     }
 
     /// What of ours goes before the handler's next bytes.
+    #[inline]
     fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.outgoing.has_own() {
+            true => self.send_own(cx),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn send_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(io) = &mut self.io else {
             return Poll::Ready(Ok(()));
         };
@@ -159,7 +167,10 @@ where
         let Some(io) = &mut self.io else {
             return Poll::Ready(Ok(Some(())));
         };
-        match self.incoming.poll_read(cx, io, buf, &mut self.policy) {
+        match self
+            .incoming
+            .poll_read(cx, io, buf, &mut self.policy, &self.tunnel)
+        {
             Poll::Ready(Ok(Came::Bytes(now))) => {
                 self.check_clock(cx, now);
                 // A write that fails here fails the handler's as well: it has bytes to read first.
@@ -208,6 +219,7 @@ where
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = self.get_mut();
+        me.has_read = true;
         if buf.remaining() == 0 {
             return Poll::Ready(me.tick(cx));
         }
@@ -266,8 +278,8 @@ where
             let (Some(io), false) = (&mut me.io, me.outgoing.discards()) else {
                 return Poll::Ready(Ok(buf.len()));
             };
-            let policy = &mut me.policy;
-            let tell = |event: Event<'_>| policy.on_outgoing(&event);
+            let (policy, tunnel) = (&mut me.policy, &me.tunnel);
+            let tell = |event: Event<'_>| policy.on_outgoing(&event, tunnel);
             me.outgoing.poll_write(cx, io, buf, tell)
         })
     }
@@ -291,8 +303,8 @@ where
             let Some(io) = &mut me.io else {
                 return Poll::Ready(Ok(all));
             };
-            let policy = &mut me.policy;
-            let tell = |event: Event<'_>| policy.on_outgoing(&event);
+            let (policy, tunnel) = (&mut me.policy, &me.tunnel);
+            let tell = |event: Event<'_>| policy.on_outgoing(&event, tunnel);
             me.outgoing.poll_write_vectored(cx, io, bufs, tell)
         })
     }

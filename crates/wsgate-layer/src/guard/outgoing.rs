@@ -19,8 +19,8 @@ pub(super) struct Outgoing {
     tracker: Tracker,
     /// Frames of ours that have yet to go out. There are none most of the time, and then nothing here.
     ours: Option<Box<Ours>>,
-    /// Who waits for the handler's last write, flush or shutdown.
-    waiting: Option<Waker>,
+    /// Who waits for the handler's last write, flush or shutdown. Boxed, as hardly ever anybody does.
+    waiting: Option<Box<Waker>>,
     /// Whose part we play towards the peer.
     role: Role,
     kind: Kind,
@@ -118,6 +118,11 @@ impl Outgoing {
         self.ours.is_none() && !self.unflushed
     }
 
+    /// Whether there is a frame of ours that has yet to go out.
+    pub(super) const fn has_own(&self) -> bool {
+        self.ours.is_some()
+    }
+
     /// Sends a ping at the next boundary.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
         self.ours.get_or_insert_default().pings.push_back(payload);
@@ -152,7 +157,6 @@ impl Outgoing {
     }
 
     /// One frame of ours, to its end. Ready with `None` when there is none to send here and now.
-    #[inline]
     pub(super) fn poll_own<W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -248,14 +252,15 @@ impl Outgoing {
     /// The handler has to wait.
     pub(super) fn block(&mut self, cx: &Context<'_>) {
         match &mut self.waiting {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
+            Some(waker) => (**waker).clone_from(cx.waker()),
+            none => *none = Some(Box::new(cx.waker().clone())),
         }
     }
 
     /// The handler need not wait any longer. Whether it had to.
+    #[inline]
     pub(super) fn unblock(&mut self) -> bool {
-        self.waiting.take().is_some()
+        self.is_blocked() && self.waiting.take().is_some()
     }
 
     /// There is nothing left to wait for: the stream was dropped, which need not wake anybody.

@@ -8,7 +8,7 @@ use std::{
 use wsgate_frame::{Event, Header};
 
 use super::{Action, Ending, Place, Policy, Wants};
-use crate::moment::Moment;
+use crate::{moment::Moment, tunnel::Tunnel};
 
 /// The policies of layers that stand one directly round the other, as one. They decide as if each had
 /// a stream of its own:
@@ -17,9 +17,9 @@ use crate::moment::Moment;
 ///   peer ──▶ outermost ──▶ keepalive ──▶ innermost ──▶ handler
 ///              sees pongs    takes them    sees none
 /// ```
-pub(crate) struct Policies {
+pub(crate) struct Policies<P> {
     /// The outermost first.
-    all: Box<[Box<dyn Policy + Send>]>,
+    all: Box<[P]>,
     /// How many, from the outermost on, have been told of the present read. One inside of a keepalive
     /// is told when it is certain that not all of it is a pong of ours.
     told: u16,
@@ -31,10 +31,10 @@ pub(crate) struct Policies {
 
 // ===== impl Policies =====
 
-impl Policies {
+impl<P: Policy> Policies<P> {
     /// Takes the outermost first.
-    pub(crate) fn new(all: Box<[Box<dyn Policy + Send>]>) -> Self {
-        let wants = all.iter().map(|policy| policy.wants());
+    pub(crate) fn new(all: Box<[P]>) -> Self {
+        let wants = all.iter().map(Policy::wants);
         Self {
             wants: wants.fold(Wants::NOTHING, Wants::and),
             all,
@@ -56,7 +56,7 @@ impl Policies {
     }
 }
 
-impl Policy for Policies {
+impl<P: Policy> Policy for Policies<P> {
     #[inline]
     fn wants(&self) -> Wants {
         self.wants
@@ -90,7 +90,7 @@ impl Policy for Policies {
         told.find_map(|policy| policy.on_frame(header))
     }
 
-    fn on_incoming(&mut self, event: &Event<'_>, now: Moment) {
+    fn on_incoming(&mut self, event: &Event<'_>, now: Moment, tunnel: &Tunnel) {
         let is_control = matches!(event, Event::Control { .. });
         if is_control && self.absorbed.is_none() {
             self.tell_all(now);
@@ -98,7 +98,7 @@ impl Policy for Policies {
         if is_control || self.wants.include(Wants::FRAMES) {
             let seeing = self.absorbed.unwrap_or(self.told);
             for policy in self.all.iter_mut().take(usize::from(seeing)) {
-                policy.on_incoming(event, now);
+                policy.on_incoming(event, now, tunnel);
             }
         }
         if matches!(event, Event::FrameEnd { .. }) {
@@ -107,10 +107,10 @@ impl Policy for Policies {
     }
 
     #[inline]
-    fn on_outgoing(&mut self, event: &Event<'_>) {
+    fn on_outgoing(&mut self, event: &Event<'_>, tunnel: &Tunnel) {
         if matches!(event, Event::Control { .. }) || self.wants.include(Wants::FRAMES) {
             for policy in &mut self.all {
-                policy.on_outgoing(event);
+                policy.on_outgoing(event, tunnel);
             }
         }
     }
@@ -131,10 +131,9 @@ impl Policy for Policies {
         self.wants.include(Wants::PONGS) && self.all.iter().any(|policy| policy.expects_pong())
     }
 
-    fn absorbs_pong(&mut self, payload: [u8; 8], now: Moment) -> bool {
-        let takes = |policy: &mut Box<dyn Policy + Send>| {
-            policy.expects_pong() && policy.absorbs_pong(payload, now)
-        };
+    fn absorbs_pong(&mut self, payload: [u8; 8], now: Moment, tunnel: &Tunnel) -> bool {
+        let takes =
+            |policy: &mut P| policy.expects_pong() && policy.absorbs_pong(payload, now, tunnel);
         let Some(at) = self.all.iter_mut().position(takes) else {
             return false;
         };
@@ -164,7 +163,7 @@ impl Policy for Policies {
     }
 
     fn on_deadline(&mut self, now: Moment, place: Place<'_>) -> Option<Action> {
-        let is_due = |policy: &&mut Box<dyn Policy + Send>| {
+        let is_due = |policy: &&mut P| {
             let deadline = policy.deadline_while(place.reads);
             deadline.is_some_and(|deadline| deadline <= now)
         };
@@ -204,7 +203,7 @@ impl Policy for Policies {
     }
 }
 
-impl fmt::Debug for Policies {
+impl<P> fmt::Debug for Policies<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policies")
             .field("count", &self.all.len())

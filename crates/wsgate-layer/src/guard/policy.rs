@@ -5,10 +5,13 @@ use std::{
 
 use wsgate_frame::{CloseCode, Event, Header, Tracker};
 
-use crate::{moment::Moment, tunnel::Cause};
+use crate::{
+    moment::Moment,
+    tunnel::{Cause, Tunnel},
+};
 
 /// What one layer does in a WebSocket's stream: decisions only. It does no I/O, has no timer, and is
-/// told the time. [`Guarded`](super::Guarded) does what it says.
+/// told the time, and what tunnel it is in. [`Guarded`](super::Guarded) does what it says.
 ///
 /// Whatever a policy is told may change its [`deadline`](Self::deadline).
 pub(crate) trait Policy: Unpin {
@@ -43,15 +46,15 @@ pub(crate) trait Policy: Unpin {
     /// Something came from the peer. All its events come here, those of a frame that
     /// [`on_frame`](Self::on_frame) has let in too, for those who want to know of all
     /// [frames](Wants::FRAMES); for the others, control frames at least.
-    fn on_incoming(&mut self, event: &Event<'_>, now: Moment) {
-        let _ = (event, now);
+    fn on_incoming(&mut self, event: &Event<'_>, now: Moment, tunnel: &Tunnel) {
+        let _ = (event, now, tunnel);
     }
 
     /// Something went to the peer from the handler's side, told as what comes
     /// [from the peer](Self::on_incoming). Frames of our own do not come here. Asking for the time is
     /// left to those who need it.
-    fn on_outgoing(&mut self, event: &Event<'_>) {
-        let _ = event;
+    fn on_outgoing(&mut self, event: &Event<'_>, tunnel: &Tunnel) {
+        let _ = (event, tunnel);
     }
 
     /// A write for which the handler had to wait went on: the peer has read something.
@@ -73,8 +76,8 @@ pub(crate) trait Policy: Unpin {
 
     /// The peer sent a pong with a payload of eight bytes while one
     /// [was expected](Self::expects_pong). Whether it is ours, and the handler is not to see it.
-    fn absorbs_pong(&mut self, payload: [u8; 8], now: Moment) -> bool {
-        let _ = (payload, now);
+    fn absorbs_pong(&mut self, payload: [u8; 8], now: Moment, tunnel: &Tunnel) -> bool {
+        let _ = (payload, now, tunnel);
         false
     }
 
@@ -143,6 +146,7 @@ pub(crate) struct Place<'a> {
     pub(crate) blocked: bool,
     /// Whether the peer is being read from.
     pub(crate) reads: bool,
+    pub(crate) tunnel: &'a Tunnel,
 }
 
 /// What is to be done at a deadline.

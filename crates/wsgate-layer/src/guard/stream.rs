@@ -31,6 +31,8 @@ pub(crate) struct Guarded<S, P: Policy> {
     /// that does not read then is no reason to wait.
     pub(super) ended: bool,
     clock: Clock,
+    /// Whether the handler has asked for something to read since it wrote last.
+    pub(super) has_read: bool,
     /// Whether a deadline may have come nearer than the clock knows.
     pub(super) hastened: bool,
     /// The task that waits to read, and for the clock.
@@ -53,6 +55,7 @@ impl<S, P: Policy> Guarded<S, P> {
             phase: Phase::Open,
             ended: false,
             clock: Clock::new(),
+            has_read: false,
             hastened: false,
             reader: None,
             peer,
@@ -165,7 +168,7 @@ impl<S, P: Policy> Guarded<S, P> {
     fn on_due(&mut self, now: Moment, reads: bool) {
         match &self.phase {
             Phase::Open => {
-                let place = place(&self.incoming, &self.outgoing, reads);
+                let place = place(&self.incoming, &self.outgoing, &self.tunnel, reads);
                 match self.policy.on_deadline(now, place) {
                     Some(Action::Ping(payload)) => self.outgoing.ping(payload),
                     Some(Action::End(ending)) => self.end(ending),
@@ -239,18 +242,25 @@ impl<S, P: Policy> Guarded<S, P> {
     }
 
     /// Whether there may be something to do before the clock rings.
+    #[inline]
     fn may_be_hastened(&self) -> bool {
         self.hastened || !self.phase.is_open() || self.policy.wants().include(Wants::HASTE)
     }
 
     /// The handler wrote: wakes the task that waits to read if that, or a frame of ours that went out
     /// before it, brought about what that task cannot know.
+    #[inline]
     pub(super) fn tell_reader(&mut self) {
+        if self.reader.is_some() && self.may_be_hastened() {
+            self.tell_reader_of_news();
+        }
+    }
+
+    fn tell_reader_of_news(&mut self) {
         let Some(reader) = &self.reader else {
             return;
         };
         let news = match &self.phase {
-            Phase::Open if !self.may_be_hastened() => false,
             Phase::Open => self
                 .due(true)
                 .is_some_and(|due| !self.clock.is_set_for(due)),
@@ -276,7 +286,15 @@ impl<S, P: Policy> Guarded<S, P> {
     }
 
     /// A handler that does not read takes all chances from us.
-    pub(super) fn warn_if_unread(&self) {
+    #[inline]
+    pub(super) fn warn_if_unread(&mut self) {
+        // The timer's memory need not be looked at for one that answers what it reads.
+        if !std::mem::take(&mut self.has_read) {
+            self.warn_if_timer_rang();
+        }
+    }
+
+    fn warn_if_timer_rang(&self) {
         static WARNED: Once = Once::new();
         if self.is_unread() {
             WARNED.call_once(|| {
@@ -291,7 +309,7 @@ impl<S, P: Policy> Guarded<S, P> {
 
 impl<S, P: Policy> Drop for Guarded<S, P> {
     fn drop(&mut self) {
-        let place = place(&self.incoming, &self.outgoing, false);
+        let place = place(&self.incoming, &self.outgoing, &self.tunnel, false);
         self.policy.on_drop(place);
     }
 }
@@ -302,9 +320,15 @@ impl<S, P: Policy> fmt::Debug for Guarded<S, P> {
     }
 }
 
-fn place<'a>(incoming: &'a Incoming, outgoing: &'a Outgoing, reads: bool) -> Place<'a> {
+fn place<'a>(
+    incoming: &'a Incoming,
+    outgoing: &'a Outgoing,
+    tunnel: &'a Tunnel,
+    reads: bool,
+) -> Place<'a> {
     Place {
         reads,
+        tunnel,
         incoming: incoming.tracker(),
         outgoing: outgoing.tracker(),
         blocked: outgoing.is_stuck(),

@@ -84,10 +84,9 @@ use std::{sync::Arc, time::Duration};
 use tower_layer::Layer;
 use wsgate_frame::{CloseCode, Role};
 
-use self::policy::KeepalivePolicy;
+pub(crate) use self::policy::KeepalivePolicy;
 pub use self::stream::KeepaliveIo;
 use crate::{
-    map_upgrade::Upgrade,
     moment::Moment,
     settings::{Jittered, positive, sendable},
     stack::{Accepted, InStream, Sits},
@@ -194,9 +193,9 @@ impl KeepaliveLayer {
         self.with(|settings| settings.close_code = code)
     }
 
-    fn policy(&self, peer: Role, upgrade: &Upgrade) -> KeepalivePolicy {
+    fn policy(&self, peer: Role) -> KeepalivePolicy {
         let settings = Arc::clone(&self.settings);
-        KeepalivePolicy::new(settings, peer, upgrade.tunnel.clone(), Moment::now())
+        KeepalivePolicy::new(settings, peer, Moment::now())
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -222,6 +221,6 @@ impl<S> Layer<S> for KeepaliveLayer {
 
 impl Sits for KeepaliveLayer {
     fn sit(self, seat: Accepted<'_>) {
-        seat.fill(move |upgrade| self.policy(Role::Client, upgrade));
+        seat.fill(move |_| self.policy(Role::Client));
     }
 }

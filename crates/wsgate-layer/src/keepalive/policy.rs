@@ -15,13 +15,16 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub(super) struct KeepalivePolicy {
+pub(crate) struct KeepalivePolicy {
     settings: Arc<Settings>,
-    tunnel: Tunnel,
-    state: State,
+    /// Quiet: since when the interval runs. Sent: when that was.
+    since: Moment,
+    /// Due: when to see whether the peer is dead. Sent: when it is dead.
+    until: Moment,
     pings: Pings,
     /// What shortens the present interval.
     random: u16,
+    state: State,
     peer: Role,
 }
 
@@ -35,23 +38,20 @@ pub(super) struct KeepalivePolicy {
 ///                                  ▼
 ///              the end, or Left where the peer has sent a Close
 /// ```
+///
+/// The times that belong to it stand beside it, which takes less room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// No ping waits for its pong. The interval runs since then.
-    Quiet { since: Moment },
+    /// No ping waits for its pong.
+    Quiet,
     /// A ping is to be sent.
     Due {
-        /// When to see whether the peer is dead.
-        until: Moment,
-        /// Whether by then it will have had the whole time for a sign of life, without the ping.
+        /// Whether by the time to look the peer will have had the whole time for a sign of life,
+        /// without the ping.
         counts: bool,
     },
     /// A ping was sent.
-    Sent {
-        at: Moment,
-        /// When the peer is dead.
-        until: Moment,
-    },
+    Sent,
     /// The peer has sent a Close. It would still have to answer pings until it gets one (RFC 6455
     /// 5.5.2), but many implementations do not.
     Left,
@@ -60,13 +60,14 @@ enum State {
 // ===== impl KeepalivePolicy =====
 
 impl KeepalivePolicy {
-    pub(super) fn new(settings: Arc<Settings>, peer: Role, tunnel: Tunnel, now: Moment) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, peer: Role, now: Moment) -> Self {
         Self {
             settings,
-            tunnel,
-            state: State::Quiet { since: now },
+            since: now,
+            until: now,
             pings: Pings::new(),
             random: rand::random(),
+            state: State::Quiet,
             peer,
         }
     }
@@ -76,30 +77,28 @@ impl KeepalivePolicy {
         self.settings.interval.draw(self.random)
     }
 
-    /// Since when the interval runs when the last ping was sent `at`, and the pong timeout ends at
-    /// `until`: it was set by the last sign of life.
-    fn since(&self, at: Moment, until: Moment) -> Moment {
+    /// Since when the interval runs when a ping was sent: the pong timeout was set by the last sign of
+    /// life.
+    fn since_sent(&self) -> Moment {
         match self.settings.postponed {
-            true => at.max(until - self.settings.pong_timeout),
-            false => at,
+            true => self.since.max(self.until - self.settings.pong_timeout),
+            false => self.since,
         }
     }
 
     fn on_life(&mut self, now: Moment) {
         match &mut self.state {
-            State::Due { until, counts } => {
-                *until = now + self.settings.pong_timeout;
-                *counts = false;
-            }
-            State::Sent { until, .. } => *until = now + self.settings.pong_timeout,
-            State::Quiet { .. } | State::Left => {}
+            State::Due { counts } => *counts = false,
+            State::Sent => {}
+            State::Quiet | State::Left => return,
         }
+        self.until = now + self.settings.pong_timeout;
     }
 
     /// Quiet, Sent -> Due.
     fn ping(&mut self, until: Moment, place: Place<'_>) -> Option<Action> {
+        self.until = until;
         self.state = State::Due {
-            until,
             // At a boundary it goes out at once, unless the peer takes nothing.
             counts: owes(place) || place.outgoing.at_boundary(),
         };
@@ -114,10 +113,8 @@ impl Policy for KeepalivePolicy {
     }
 
     fn on_read(&mut self, now: Moment) {
-        if let State::Quiet { since } = &mut self.state
-            && self.settings.postponed
-        {
-            *since = now;
+        if self.state == State::Quiet && self.settings.postponed {
+            self.since = now;
         }
         self.on_life(now);
     }
@@ -136,15 +133,15 @@ impl Policy for KeepalivePolicy {
         let was_open = self.pings.are_open();
         self.pings.sent();
         self.random = rand::random();
-        self.state = match self.state {
-            State::Left => State::Left,
-            // Due -> Sent
-            State::Due { until, .. } if was_open => State::Sent { at: now, until },
-            _ => State::Sent {
-                at: now,
-                until: now + self.settings.pong_timeout,
-            },
-        };
+        if self.state == State::Left {
+            return true;
+        }
+        // Due -> Sent
+        if !(was_open && matches!(self.state, State::Due { .. })) {
+            self.until = now + self.settings.pong_timeout;
+        }
+        self.since = now;
+        self.state = State::Sent;
         true
     }
 
@@ -152,25 +149,24 @@ impl Policy for KeepalivePolicy {
         self.pings.are_open()
     }
 
-    fn absorbs_pong(&mut self, payload: [u8; 8], now: Moment) -> bool {
+    fn absorbs_pong(&mut self, payload: [u8; 8], now: Moment, tunnel: &Tunnel) -> bool {
         let Some(answered) = self.pings.answer(payload) else {
             return false;
         };
         // Sent -> Quiet
-        if let (Answered::Newest, State::Sent { at, until }) = (answered, self.state) {
-            self.tunnel.ping(self.peer, now - at);
-            self.state = State::Quiet {
-                since: self.since(at, until),
-            };
+        if answered == Answered::Newest && self.state == State::Sent {
+            tunnel.ping(self.peer, now - self.since);
+            self.since = self.since_sent();
+            self.state = State::Quiet;
         }
         true
     }
 
     fn deadline(&self) -> Option<Moment> {
         match self.state {
-            State::Quiet { since } => Some(since + self.interval()),
-            State::Due { until, .. } => Some(until),
-            State::Sent { at, until } => Some(until.min(self.since(at, until) + self.interval())),
+            State::Quiet => Some(self.since + self.interval()),
+            State::Due { .. } => Some(self.until),
+            State::Sent => Some(self.until.min(self.since_sent() + self.interval())),
             State::Left => None,
         }
     }
@@ -181,16 +177,16 @@ impl Policy for KeepalivePolicy {
         }
         let again = now + self.settings.pong_timeout;
         match self.state {
-            State::Quiet { .. } => self.ping(again, place),
-            State::Sent { until, .. } if now < until => self.ping(until, place),
-            State::Due { counts, .. } if !(self.pings.are_open() || counts && owes(place)) => {
+            State::Quiet => self.ping(again, place),
+            State::Sent if now < self.until => self.ping(self.until, place),
+            State::Due { counts } if !(self.pings.are_open() || counts && owes(place)) => {
+                self.until = again;
                 self.state = State::Due {
-                    until: again,
                     counts: owes(place),
                 };
                 None
             }
-            State::Due { .. } | State::Sent { .. } => Some(Action::End(Ending {
+            State::Due { .. } | State::Sent => Some(Action::End(Ending {
                 cause: Cause::PongTimeout,
                 code: self.settings.close_code,
                 reason: "pong timeout",

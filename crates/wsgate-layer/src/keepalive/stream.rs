@@ -15,7 +15,7 @@ impl<S> KeepaliveIo<S> {
     /// Keeps a stream alive at whose other end is `peer`: as the layer does for a
     /// [client](Role::Client), or with masked pings for an upstream, a [server](Role::Server).
     pub fn new(stream: S, peer: Role, layer: &KeepaliveLayer, upgrade: &Upgrade) -> Self {
-        let policy = layer.policy(peer, upgrade);
+        let policy = layer.policy(peer);
         Self(Guarded::new(stream, peer, policy, upgrade))
     }
 }

@@ -88,6 +88,7 @@ use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
+pub(crate) use self::policy::LimitPolicy;
 pub use self::{future::ResponseFuture, rate::Rate, service::Limited};
 use self::{gate::Gate, places::QueueSettings, policy::StreamLimits};
 use crate::client::TrustedProxies;

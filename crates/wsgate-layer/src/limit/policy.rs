@@ -19,7 +19,7 @@ pub(super) struct StreamLimits {
 
 /// Holds the client of one WebSocket to its limits.
 #[derive(Debug)]
-pub(super) struct LimitPolicy {
+pub(crate) struct LimitPolicy {
     /// Both sizes are [`NO_LIMIT`] where there is none.
     frame_size: u64,
     message_size: u64,

@@ -55,10 +55,7 @@ where
                 // Where the client leaves before the upgrade, the closure is dropped uncalled, and
                 // tells that.
                 seat.complete(res, |seat| {
-                    seat.fill(move |_| {
-                        let (record, tunnel) = unsettled.opened(status);
-                        ObservePolicy::new(record, tunnel)
-                    });
+                    seat.fill(move |_| ObservePolicy::new(unsettled.opened(status), status));
                 });
             }
             Ok(res) => unsettled.refused(res),

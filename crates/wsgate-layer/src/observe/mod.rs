@@ -12,8 +12,8 @@
 //!
 //! # Which observer
 //!
-//! - [`TracingObserver`] for logs and distributed traces: a span for each WebSocket, one event when it
-//!   ends, OpenTelemetry's attribute names. `WebSocketProxy` logs one closing event for each of its
+//! - [`TracingObserver`] for logs and, when [told so](TracingObserver::lasting_spans), for distributed
+//!   traces: one event when a WebSocket ends, OpenTelemetry's attribute names. `WebSocketProxy` logs one closing event for each of its
 //!   tunnels already, with more about its upstream in it; in an app that only proxies that may be
 //!   enough, and with both each end is logged twice, from either point of view.
 //! - `MetricsObserver` (with the feature `metrics`) for dashboards and alarms: counters, gauges and
@@ -75,10 +75,13 @@
 //!     .layer(ObserveLayer::new(TracingObserver::new()).and(Complaints));
 //! ```
 
+mod common;
 mod future;
 #[cfg(feature = "metrics")]
 mod metrics_observer;
 mod observer;
+mod parent;
+mod peer;
 mod policy;
 mod record;
 mod service;
@@ -92,11 +95,14 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
+use self::common::Recent;
 #[cfg(feature = "metrics")]
 pub use self::metrics_observer::MetricsObserver;
+pub(crate) use self::policy::ObservePolicy;
 pub use self::{
     future::ResponseFuture,
     observer::Observer,
+    parent::SpanParent,
     service::Observe,
     told::{Closed, ClosedBy, Ended, Handshake, Opened, Ping, Refused, Traffic, Why},
     tracing_observer::TracingObserver,
@@ -115,9 +121,9 @@ pub struct ObserveLayer {
 struct Settings {
     observers: Observers,
     trusted: TrustedProxies,
+    recent: Arc<Recent>,
 }
 
-// Each WebSocket holds it: a pointer to a slice would take twice as much.
 type Observers = Arc<Vec<Arc<dyn Observer>>>;
 
 // ===== impl ObserveLayer =====
@@ -129,6 +135,7 @@ impl ObserveLayer {
             settings: Settings {
                 observers: Arc::new(vec![Arc::new(observer)]),
                 trusted: TrustedProxies::none(),
+                recent: Arc::default(),
             },
         }
     }

@@ -16,9 +16,19 @@ use crate::tunnel::Limit;
 pub trait Observer: Send + Sync + 'static {
     /// The span of this WebSocket. The handler answers the handshake in it, and observers are told
     /// everything in it. Of several observers, the first that has one gives it. Default: none.
+    ///
+    /// Where it does not [last](Self::span_lasts), this is called again for whatever is told later. Such
+    /// a span has to name its [parent](Handshake::parent): by then another span may be the current one.
     fn span(&self, handshake: &Handshake<'_>) -> Span {
         let _ = handshake;
         Span::none()
+    }
+
+    /// Whether the [span](Self::span) is kept until the WebSocket has ended, as distributed traces want it.
+    /// Else it ends with the handshake, and what is told after that has one of its own each time, so
+    /// that an open WebSocket has none in the subscriber's memory. Default: yes.
+    fn span_lasts(&self) -> bool {
+        true
     }
 
     /// A handshake has come in, and goes to the handler next.
@@ -71,6 +81,10 @@ pub trait Observer: Send + Sync + 'static {
 impl<O: Observer + ?Sized> Observer for Arc<O> {
     fn span(&self, handshake: &Handshake<'_>) -> Span {
         (**self).span(handshake)
+    }
+
+    fn span_lasts(&self) -> bool {
+        (**self).span_lasts()
     }
 
     fn handshake(&self, handshake: &Handshake<'_>) {

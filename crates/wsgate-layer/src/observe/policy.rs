@@ -1,5 +1,6 @@
 use std::{io, sync::Arc, time::Duration};
 
+use http::StatusCode;
 use wsgate_frame::{Counts, Event, OpCode, Role};
 
 use super::{Closed, ClosedBy, Ended, Handshake, Observer, Traffic, record::Record};
@@ -11,14 +12,15 @@ use crate::{
 
 /// Watches, and does nothing to the stream.
 #[derive(Debug)]
-pub(super) struct ObservePolicy {
+pub(crate) struct ObservePolicy {
     record: Arc<Record>,
-    tunnel: Tunnel,
     opened: Moment,
+    /// With what the handshake was answered.
+    status: StatusCode,
     /// The first Close that passed, whole.
     first: Option<First>,
     /// How the stream itself ended first.
-    ended: Option<Ended>,
+    broke: Option<Broke>,
     /// Boxed, so that only those pay for it who want it.
     traffic: Option<Box<Telling>>,
 }
@@ -41,25 +43,33 @@ struct First {
     is_layers: bool,
 }
 
+/// How a stream ends by itself: an [`Ended`] in less room.
+#[derive(Clone, Copy, Debug)]
+enum Broke {
+    Eof,
+    Lost(io::ErrorKind),
+    Dropped,
+}
+
 /// Shorter than the 15 s to a minute between two looks of a metrics collector.
 const TRAFFIC_EVERY: Duration = Duration::from_secs(10);
 
 // ===== impl ObservePolicy =====
 
 impl ObservePolicy {
-    pub(super) fn new(record: Arc<Record>, tunnel: Tunnel) -> Self {
+    pub(super) fn new(record: Arc<Record>, status: StatusCode) -> Self {
         let traffic = record.wants_traffic().then(Box::default);
         Self {
             record,
-            tunnel,
             opened: Moment::now(),
+            status,
             first: None,
-            ended: None,
+            broke: None,
             traffic,
         }
     }
 
-    fn on_event(&mut self, from: Role, event: &Event<'_>) {
+    fn on_event(&mut self, from: Role, event: &Event<'_>, tunnel: &Tunnel) {
         let is_close = matches!(
             event,
             Event::Control {
@@ -70,7 +80,7 @@ impl ObservePolicy {
         if is_close && self.first.is_none() {
             self.first = Some(First {
                 from,
-                is_layers: self.tunnel.end().is_some(),
+                is_layers: tunnel.end().is_some(),
             });
         }
     }
@@ -98,12 +108,12 @@ impl ObservePolicy {
                 observer.traffic(handshake, &traffic);
             }
         };
-        self.record.tell(&self.tunnel, tell);
+        self.record.tell(place.tunnel, tell);
     }
 
     /// What came first, and by whom.
-    fn ending(&self) -> (ClosedBy, Ended) {
-        match (self.first, self.tunnel.end()) {
+    fn ending(&self, tunnel: &Tunnel) -> (ClosedBy, Ended) {
+        match (self.first, tunnel.end()) {
             (Some(first), _) if !first.is_layers => {
                 let by = match first.from {
                     Role::Client => ClosedBy::Client,
@@ -112,9 +122,10 @@ impl ObservePolicy {
                 (by, Ended::Close)
             }
             (_, Some(end)) => (ClosedBy::Gateway, Ended::Layer(end)),
-            _ => match self.ended {
-                Some(ended @ (Ended::Eof | Ended::Lost(_))) => (ClosedBy::Client, ended),
-                _ => (ClosedBy::Server, Ended::Dropped),
+            _ => match self.broke {
+                Some(Broke::Eof) => (ClosedBy::Client, Ended::Eof),
+                Some(Broke::Lost(kind)) => (ClosedBy::Client, Ended::Lost(kind)),
+                Some(Broke::Dropped) | None => (ClosedBy::Server, Ended::Dropped),
             },
         }
     }
@@ -134,13 +145,13 @@ impl Policy for ObservePolicy {
         self.on_bytes(|| now);
     }
 
-    fn on_incoming(&mut self, event: &Event<'_>, _: Moment) {
-        self.on_event(Role::Client, event);
+    fn on_incoming(&mut self, event: &Event<'_>, _: Moment, tunnel: &Tunnel) {
+        self.on_event(Role::Client, event, tunnel);
     }
 
-    fn on_outgoing(&mut self, event: &Event<'_>) {
+    fn on_outgoing(&mut self, event: &Event<'_>, tunnel: &Tunnel) {
         self.on_bytes(Moment::now);
-        self.on_event(Role::Server, event);
+        self.on_event(Role::Server, event, tunnel);
     }
 
     fn deadline(&self) -> Option<Moment> {
@@ -153,18 +164,18 @@ impl Policy for ObservePolicy {
     }
 
     fn on_end(&mut self, error: Option<&io::Error>) {
-        let ended = error.map_or(Ended::Eof, |error| Ended::Lost(error.kind()));
-        self.ended.get_or_insert(ended);
+        let broke = error.map_or(Broke::Eof, |error| Broke::Lost(error.kind()));
+        self.broke.get_or_insert(broke);
     }
 
     fn on_shutdown(&mut self) {
         // The handler is the first to end its side.
-        self.ended.get_or_insert(Ended::Dropped);
+        self.broke.get_or_insert(Broke::Dropped);
     }
 
     fn on_drop(&mut self, place: Place<'_>) {
         self.tell_traffic(place);
-        let (by, ended) = self.ending();
+        let (by, ended) = self.ending(place.tunnel);
         let close = match self.first {
             Some(First {
                 from: Role::Client, ..
@@ -175,6 +186,7 @@ impl Policy for ObservePolicy {
             None => None,
         };
         let closed = Closed {
+            status: self.status,
             duration: self.opened.elapsed(),
             from_client: place.incoming.counts(),
             to_client: place.outgoing.counts(),
@@ -185,6 +197,6 @@ impl Policy for ObservePolicy {
         let tell = |observer: &dyn Observer, handshake: &Handshake<'_>| {
             observer.closed(handshake, &closed);
         };
-        self.record.tell(&self.tunnel, tell);
+        self.record.tell(place.tunnel, tell);
     }
 }

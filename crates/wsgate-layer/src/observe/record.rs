@@ -11,19 +11,18 @@ use std::{
 };
 
 use axum::extract::MatchedPath;
-use http::{
-    Request, Response, StatusCode,
-    header::HOST,
-    uri::{Authority, Scheme},
-};
+use http::{Request, Response, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
 use wsgate_frame::Role;
 
-use super::{Handshake, Observer, Observers, Opened, Ping, Refused, Settings, Why};
+use super::{
+    Handshake, Observer, Opened, Ping, Refused, Settings, SpanParent, Why, common::Common,
+    peer::Peer,
+};
 use crate::{
     client,
-    handshake::{self, Kind, Refusal, tokens},
+    handshake::{self, Kind, Refusal},
     tunnel::{Cause, Limit, Tunnel, Watch},
 };
 
@@ -31,18 +30,21 @@ use crate::{
 ///
 /// The tunnel holds it as a [`Watch`], so it must not hold the tunnel.
 pub(super) struct Record {
-    observers: Observers,
     id: u64,
-    route: Option<MatchedPath>,
-    peer: Option<SocketAddr>,
+    common: Arc<Common>,
+    peer: Peer,
     /// The client, where that is not the peer. Boxed, so that only those behind proxies pay for it.
     behind: Option<Box<IpAddr>>,
-    protocol: Kind,
-    scheme: Scheme,
-    /// A copy, as a `HeaderValue` would keep the whole head of the request in memory.
-    host: Option<Box<str>>,
     /// Boxed, so that only those pay for one that have it.
-    span: Option<Box<Span>>,
+    span: Option<Box<Kept>>,
+}
+
+/// A span that is kept as long as a WebSocket.
+enum Kept {
+    /// Its own, which lasts.
+    Own(Span),
+    /// The one in which the handshake came, for those of its own that do not last.
+    Parent(Span),
 }
 
 /// A handshake of which it is not known yet what comes of it. Dropped, it tells that nobody waited.
@@ -54,62 +56,104 @@ pub(super) struct Unsettled {
     /// What is wrong with it, if anything. It is the handler's to refuse it, though.
     refusal: Option<Refusal>,
     settled: bool,
+    /// In which all is told until it is settled.
+    span: Span,
 }
 
-/// No name is longer than 253 bytes in the DNS; with the dot at its end, and a port.
-const MAX_HOST: usize = 254 + ":65535".len();
+static NONE: Span = Span::none();
 
 // ===== impl Record =====
 
 impl Record {
-    fn new<B>(settings: &Settings, protocol: Kind, req: &Request<B>, tunnel: &Tunnel) -> Self {
+    /// Also gives the span of the handshake.
+    fn new<B>(
+        settings: &Settings,
+        protocol: Kind,
+        req: &Request<B>,
+        tunnel: &Tunnel,
+    ) -> (Self, Span) {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let peer = client::peer_addr(req.extensions());
         let client = peer.map(|p| settings.trusted.client(p.ip(), req.headers()));
         let mut record = Self {
-            observers: settings.observers.clone(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            route: req.extensions().get::<MatchedPath>().cloned(),
-            peer,
+            common: settings.recent.common(&settings.observers, protocol, req),
+            peer: peer.into(),
             behind: client.filter(|c| Some(*c) != ip(peer)).map(Box::new),
-            protocol,
-            scheme: client::scheme(req),
-            host: host(req),
             span: None,
         };
-        let observers = record.observers.iter();
-        let mut spans = observers.map(|o| o.span(&record.handshake(tunnel)));
-        let span = spans.find(|span| !span.is_none());
-        drop(spans);
-        record.span = span.map(Box::new);
-        record
+        let parent = Span::current();
+        let Some((span, lasts)) = record.make_span(tunnel, &parent) else {
+            return (record, Span::none());
+        };
+        record.span = match lasts {
+            true => Some(Box::new(Kept::Own(span.clone()))),
+            false if parent.is_disabled() => None,
+            false => Some(Box::new(Kept::Parent(parent))),
+        };
+        (record, span)
+    }
+
+    /// The first span that an observer gives, and whether it is to last.
+    fn make_span(&self, tunnel: &Tunnel, parent: &Span) -> Option<(Span, bool)> {
+        let handshake = self.handshake(tunnel, parent);
+        let observers = self.common.observers.iter();
+        let mut spans = observers.map(|o| (o.span(&handshake), o.span_lasts()));
+        spans.find(|(span, _)| !span.is_disabled())
     }
 
     /// Tells each observer.
     pub(super) fn tell(&self, tunnel: &Tunnel, what: impl Fn(&dyn Observer, &Handshake<'_>)) {
-        let handshake = self.handshake(tunnel);
-        let _in_span = self.span.as_ref().map(|span| span.enter());
-        for observer in &*self.observers {
+        match self.span.as_deref() {
+            Some(Kept::Own(span)) => self.tell_in(span, tunnel, what),
+            _ => {
+                let span = self.make_span(tunnel, self.parent());
+                let span = span.map_or_else(Span::none, |(span, _)| span);
+                self.tell_in(&span, tunnel, what);
+            }
+        }
+    }
+
+    fn tell_in(&self, span: &Span, tunnel: &Tunnel, what: impl Fn(&dyn Observer, &Handshake<'_>)) {
+        let handshake = self.handshake(tunnel, self.parent());
+        let _in_span = span.enter();
+        for observer in &**self.common.observers {
             what(&**observer, &handshake);
         }
     }
 
     /// Whether any observer wants to be told of traffic.
     pub(super) fn wants_traffic(&self) -> bool {
-        self.observers.iter().any(|o| o.wants_traffic())
+        self.common.observers.iter().any(|o| o.wants_traffic())
     }
 
-    fn handshake<'a>(&'a self, tunnel: &'a Tunnel) -> Handshake<'a> {
-        let route = self.route.as_ref().map(MatchedPath::as_str);
+    fn parent(&self) -> &Span {
+        match self.span.as_deref() {
+            Some(Kept::Parent(span)) => span,
+            Some(Kept::Own(_)) | None => &NONE,
+        }
+    }
+
+    fn handshake<'a>(&'a self, tunnel: &'a Tunnel, parent: &'a Span) -> Handshake<'a> {
+        let Common {
+            protocol,
+            route,
+            scheme,
+            host,
+            ..
+        } = &*self.common;
+        let route = route.as_ref().map(MatchedPath::as_str);
+        let peer = self.peer.get();
         Handshake {
             id: self.id,
             route: route.unwrap_or(Handshake::UNMATCHED),
-            client: self.behind.as_deref().copied().or(ip(self.peer)),
-            peer: self.peer,
-            protocol: self.protocol,
-            scheme: &self.scheme,
-            host: self.host.as_deref(),
+            client: self.behind.as_deref().copied().or(ip(peer)),
+            peer,
+            protocol: *protocol,
+            scheme,
+            host: host.as_deref(),
             tunnel,
+            parent,
         }
     }
 }
@@ -133,7 +177,7 @@ impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
             .field("id", &self.id)
-            .field("route", &self.route)
+            .field("route", &self.common.route)
             .finish_non_exhaustive()
     }
 }
@@ -143,38 +187,36 @@ fn ip(peer: Option<SocketAddr>) -> Option<IpAddr> {
     peer.map(|peer| peer.ip().to_canonical())
 }
 
-/// The host that the client asked for. An authority goes before the field (RFC 9112 3.2.2).
-fn host<B>(req: &Request<B>) -> Option<Box<str>> {
-    let authority = req.uri().authority().map(Authority::as_str);
-    let field = || tokens::only(req.headers(), &HOST).and_then(|h| h.to_str().ok());
-    let host = authority.or_else(field)?;
-    // What stands before an `@` may be a password.
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    (host.len() <= MAX_HOST).then(|| host.into())
-}
-
 // ===== impl Unsettled =====
 
 impl Unsettled {
     /// Takes a handshake in and tells that it came.
     pub(super) fn new<B>(settings: &Settings, protocol: Kind, req: &mut Request<B>) -> Self {
         let (tunnel, came) = (Tunnel::of(req.extensions_mut()), Instant::now());
-        let record = Arc::new(Record::new(settings, protocol, req, &tunnel));
+        let (record, span) = Record::new(settings, protocol, req, &tunnel);
+        let lasts = matches!(record.span.as_deref(), Some(Kept::Own(_)));
+        if !span.is_disabled() && !lasts {
+            let parent = SpanParent::new(record.parent().clone());
+            req.extensions_mut().insert(parent);
+        }
+        let record = Arc::new(record);
         let watch: Arc<dyn Watch> = record.clone();
         tunnel.watch(watch);
-        record.tell(&tunnel, |observer, handshake| observer.handshake(handshake));
+        record.tell_in(&span, &tunnel, |observer, handshake| {
+            observer.handshake(handshake);
+        });
         Self {
             record,
             tunnel,
             came,
             refusal: handshake::check(req).err(),
             settled: false,
+            span,
         }
     }
 
     pub(super) fn span(&self) -> Span {
-        let span = self.record.span.as_deref();
-        span.cloned().unwrap_or_else(Span::none)
+        self.span.clone()
     }
 
     /// It was answered, but not with a WebSocket.
@@ -189,15 +231,15 @@ impl Unsettled {
     }
 
     /// It was answered with a WebSocket, and here is its stream.
-    pub(super) fn opened(mut self, status: StatusCode) -> (Arc<Record>, Tunnel) {
+    pub(super) fn opened(mut self, status: StatusCode) -> Arc<Record> {
         self.settled = true;
         let took = self.came.elapsed();
         let opened = Opened { status, took };
         let tell = |observer: &dyn Observer, handshake: &Handshake<'_>| {
             observer.opened(handshake, &opened);
         };
-        self.record.tell(&self.tunnel, tell);
-        (Arc::clone(&self.record), self.tunnel.clone())
+        self.record.tell_in(&self.span, &self.tunnel, tell);
+        Arc::clone(&self.record)
     }
 
     fn tell_refused(&mut self, status: Option<StatusCode>, why: Option<Why<'_>>) {
@@ -207,7 +249,7 @@ impl Unsettled {
         let tell = |observer: &dyn Observer, handshake: &Handshake<'_>| {
             observer.refused(handshake, &refused);
         };
-        self.record.tell(&self.tunnel, tell);
+        self.record.tell_in(&self.span, &self.tunnel, tell);
     }
 
     /// What the refusal says of its reason, or gives away.

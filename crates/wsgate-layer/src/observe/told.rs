@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::{StatusCode, uri::Scheme};
+use tracing::Span;
 use wsgate_frame::{Close, CloseCode, Counts, Role};
 
 use crate::{
@@ -43,6 +44,10 @@ pub struct Handshake<'a> {
     pub host: Option<&'a str>,
     /// What its layers and its handler share: the upstream's name for one.
     pub tunnel: &'a Tunnel,
+    /// The span in which it came, for the one of the WebSocket to be a child of;
+    /// [none](Span::none) where there was none, and where the WebSocket's
+    /// [lasts](super::Observer::span_lasts).
+    pub parent: &'a Span,
 }
 
 /// A handshake was answered with a WebSocket.
@@ -112,6 +117,8 @@ pub struct Ping {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Closed<'a> {
+    /// With what its handshake was answered.
+    pub status: StatusCode,
     /// How long it was open.
     pub duration: Duration,
     /// All that came from the client.

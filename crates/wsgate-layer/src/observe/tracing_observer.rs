@@ -9,8 +9,11 @@ use crate::{handshake::Kind, tunnel::Limit};
 
 /// Logs and traces: a span for each WebSocket, and events in it.
 ///
-/// The span is called `websocket`, with level INFO, and lasts from the handshake to the end; what the
-/// handler logs while it answers the handshake is in it too. Events:
+/// The span is called `websocket`, with level INFO, and lasts as long as the handshake; what the handler
+/// logs while it answers that is in it too. What is told later stands in a span of the same name, with
+/// the same fields and the same parent, that is made for it: one that lived as long as the WebSocket
+/// would keep half a kilobyte in the memory of most subscribers. For traces, [it can
+/// last](Self::lasting_spans). Events:
 ///
 /// | event | level | when |
 /// |---|---|---|
@@ -36,8 +39,9 @@ use crate::{handshake::Kind, tunnel::Limit};
 ///
 /// As this logs every end, the other layers [need not](crate::tunnel::Tunnel::promise_to_tell).
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct TracingObserver {}
+pub struct TracingObserver {
+    lasting_spans: bool,
+}
 
 // ===== impl TracingObserver =====
 
@@ -45,7 +49,17 @@ impl TracingObserver {
     /// An observer that logs to whatever subscriber there is.
     #[must_use]
     pub const fn new() -> Self {
-        Self {}
+        Self {
+            lasting_spans: false,
+        }
+    }
+
+    /// Has the span of each WebSocket last from the handshake to the end, as OpenTelemetry wants it: the
+    /// span's duration is that of the WebSocket, and all events are in one span.
+    #[must_use]
+    pub const fn lasting_spans(mut self) -> Self {
+        self.lasting_spans = true;
+        self
     }
 }
 
@@ -64,6 +78,7 @@ impl Observer for TracingObserver {
         let host = handshake.host.and_then(|h| h.parse::<Authority>().ok());
         let route = handshake.route;
         tracing::info_span!(
+            parent: handshake.parent,
             "websocket",
             "otel.kind" = "server",
             client.address = handshake.client.map(field::display),
@@ -80,6 +95,10 @@ impl Observer for TracingObserver {
             server.port = host.as_ref().and_then(Authority::port_u16),
             "error.type" = field::Empty,
         )
+    }
+
+    fn span_lasts(&self) -> bool {
+        self.lasting_spans
     }
 
     fn handshake(&self, handshake: &Handshake<'_>) {
@@ -132,6 +151,9 @@ impl Observer for TracingObserver {
 
     fn closed(&self, handshake: &Handshake<'_>, closed: &Closed<'_>) {
         let span = Span::current();
+        if !self.lasting_spans {
+            span.record("http.response.status_code", closed.status.as_u16());
+        }
         match closed.ended {
             Ended::Lost(kind) => {
                 span.record("error.type", field::display(kind));

@@ -15,6 +15,7 @@
 //! from outside, except by what it costs.
 
 mod future;
+mod policy;
 mod service;
 
 #[cfg(test)]
@@ -29,13 +30,14 @@ use http::{Request, Response};
 use wsgate_frame::Role;
 
 use crate::{
-    guard::{Guarded, Policies, Policy},
+    guard::{Guarded, Policies},
     handshake::Kind,
     map_upgrade::Upgrade,
     tunnel::Tunnel,
     upgrade::{ConnectionIo, Intercepted, intercept},
 };
 
+use self::policy::LayerPolicy;
 pub use self::{future::ResponseFuture, service::InStream};
 
 /// A layer of this crate that acts in the stream alone. Others use [`Wrap`](crate::map_upgrade::Wrap).
@@ -68,9 +70,9 @@ pub struct Accepted<'a> {
 pub(crate) struct Stack(Arc<Mutex<Vec<Part>>>);
 
 /// The stream of a stack.
-pub(crate) type LayeredIo = Guarded<ConnectionIo, Policies>;
+pub(crate) type LayeredIo = Guarded<ConnectionIo, Policies<LayerPolicy>>;
 
-type Part = Box<dyn FnOnce(&Upgrade) -> Box<dyn Policy + Send> + Send>;
+type Part = Box<dyn FnOnce(&Upgrade) -> LayerPolicy + Send>;
 
 // ===== impl Seat =====
 
@@ -137,9 +139,9 @@ impl Accepted<'_> {
     /// Leaves what makes the policy, when the WebSocket is open. Dropped uncalled, the client has left.
     pub(crate) fn fill<P>(self, make: impl FnOnce(&Upgrade) -> P + Send + 'static)
     where
-        P: Policy + Send + 'static,
+        P: Into<LayerPolicy>,
     {
-        let part: Part = Box::new(move |upgrade| Box::new(make(upgrade)));
+        let part: Part = Box::new(move |upgrade| make(upgrade).into());
         self.seat.stack.lock().push(part);
     }
 }

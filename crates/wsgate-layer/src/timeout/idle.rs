@@ -10,7 +10,7 @@ use crate::{
     moment::Moment,
     settings::{positive, sendable},
     stack::{Accepted, InStream, Sits},
-    tunnel::Cause,
+    tunnel::{Cause, Tunnel},
 };
 
 /// A layer that ends WebSockets in which no message moves, in either direction.
@@ -45,7 +45,7 @@ pub type IdleTimeout<S> = InStream<S, IdleTimeoutLayer>;
 pub struct IdleTimeoutIo<S>(Guarded<S, IdlePolicy>);
 
 #[derive(Debug)]
-pub(super) struct IdlePolicy {
+pub(crate) struct IdlePolicy {
     settings: IdleTimeoutLayer,
     state: State,
     /// When a message moved last, or a little later.
@@ -172,11 +172,11 @@ impl Policy for IdlePolicy {
         Wants::FRAMES.and(Wants::HASTE)
     }
 
-    fn on_incoming(&mut self, event: &Event<'_>, now: Moment) {
+    fn on_incoming(&mut self, event: &Event<'_>, now: Moment, _: &Tunnel) {
         self.on_event(event, || now);
     }
 
-    fn on_outgoing(&mut self, event: &Event<'_>) {
+    fn on_outgoing(&mut self, event: &Event<'_>, _: &Tunnel) {
         self.on_event(event, Moment::now);
     }
 

@@ -44,7 +44,7 @@ pub type Lifetime<S> = InStream<S, LifetimeLayer>;
 pub struct LifetimeIo<S>(Guarded<S, LifetimePolicy>);
 
 #[derive(Debug)]
-struct LifetimePolicy {
+pub(crate) struct LifetimePolicy {
     ends: Moment,
     close_code: CloseCode,
 }

@@ -93,6 +93,7 @@ mod tests;
 
 use wsgate_frame::CloseCode;
 
+pub(crate) use self::{idle::IdlePolicy, lifetime::LifetimePolicy, read::ReadTimeoutPolicy};
 pub use self::{
     idle::{IdleTimeout, IdleTimeoutIo, IdleTimeoutLayer},
     lifetime::{Lifetime, LifetimeIo, LifetimeLayer},

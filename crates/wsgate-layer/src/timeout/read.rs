@@ -39,7 +39,7 @@ pub type ReadTimeout<S> = InStream<S, ReadTimeoutLayer>;
 pub struct ReadTimeoutIo<S>(Guarded<S, ReadTimeoutPolicy>);
 
 #[derive(Debug)]
-struct ReadTimeoutPolicy {
+pub(crate) struct ReadTimeoutPolicy {
     settings: ReadTimeoutLayer,
     /// When something was read last, or the WebSocket opened.
     last: Moment,

@@ -14,7 +14,7 @@ pub(crate) struct Labels {
     pub(crate) kind: Kind,
     /// Names the endpoint.
     pub(crate) config: Arc<Config>,
-    /// Where the handshake was served, if that is known.
+    /// Where the handshake was served, if that is known: not a span that lasts no longer than that.
     pub(crate) parent: Option<Box<Span>>,
 }
 

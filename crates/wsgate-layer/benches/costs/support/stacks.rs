@@ -43,7 +43,7 @@ pub(crate) struct LimitAll;
 pub(crate) struct Drained;
 /// With an observer that wants to know nothing.
 pub(crate) struct Observe;
-/// With the one that logs, and has a span for each WebSocket.
+/// With the one that logs, and has a span for each handshake.
 pub(crate) struct ObserveLog;
 /// Keepalive, read timeout, and an observer that wants to know nothing.
 pub(crate) struct Three;

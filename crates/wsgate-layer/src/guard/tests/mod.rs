@@ -1,5 +1,6 @@
 //! A peer under the test's control, for everything that stands in a stream.
 
+mod boxed;
 mod ending;
 mod frames;
 mod handler;

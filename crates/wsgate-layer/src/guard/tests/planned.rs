@@ -10,7 +10,10 @@ use std::{
 use wsgate_frame::{CloseCode, Event, Header, Tracker};
 
 use super::super::{Action, Ending, LINGER, PeerEnds, Place, Policy, Wants};
-use crate::{moment::Moment, tunnel::Cause};
+use crate::{
+    moment::Moment,
+    tunnel::{Cause, Tunnel},
+};
 
 /// Does what a test has planned, and notes what it is told.
 ///
@@ -166,13 +169,13 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
         (header.len > *most).then(|| ending.clone().counted_from_now())
     }
 
-    fn on_incoming(&mut self, event: &Event<'_>, _: Moment) {
+    fn on_incoming(&mut self, event: &Event<'_>, _: Moment, _: &Tunnel) {
         if matches!(event, Event::FrameEnd { .. }) {
             self.told.notes().frames.0 += 1;
         }
     }
 
-    fn on_outgoing(&mut self, event: &Event<'_>) {
+    fn on_outgoing(&mut self, event: &Event<'_>, _: &Tunnel) {
         if matches!(event, Event::FrameEnd { .. }) {
             self.told.notes().frames.1 += 1;
             self.plan_after(self.after_writes.clone(), Moment::now());
@@ -197,7 +200,7 @@ impl<const UNREAD: bool> Policy for Planned<UNREAD> {
         !self.expected.is_empty()
     }
 
-    fn absorbs_pong(&mut self, payload: [u8; 8], _: Moment) -> bool {
+    fn absorbs_pong(&mut self, payload: [u8; 8], _: Moment, _: &Tunnel) -> bool {
         let Some(at) = self.expected.iter().position(|p| *p == payload) else {
             return false;
         };

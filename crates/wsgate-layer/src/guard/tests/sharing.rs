@@ -6,7 +6,8 @@ use tokio::time::advance;
 use wsgate_frame::{OpCode, Role};
 
 use super::{
-    super::{Policies, Policy},
+    super::Policies,
+    boxed::Boxed,
     frames::{BOTH, Frame, bytes, close, other, ping, pong, text},
     handler::{After, guarded},
     planned::{OURS, Planned, REASON, Told, at_once, politely},
@@ -16,7 +17,7 @@ type Plan = Planned<false>;
 
 /// So many policies; the outermost is the first.
 struct Row {
-    all: Vec<Box<dyn Policy + Send>>,
+    all: Vec<Boxed>,
     told: Vec<Told>,
 }
 
@@ -34,12 +35,12 @@ impl Row {
         self
     }
 
-    fn build(self) -> (Policies, Vec<Told>) {
+    fn build(self) -> (Policies<Boxed>, Vec<Told>) {
         (Policies::new(self.all.into()), self.told)
     }
 
     /// One outside of a keepalive, the keepalive, and one inside.
-    fn around_a_keepalive() -> (Policies, Vec<Told>) {
+    fn around_a_keepalive() -> (Policies<Boxed>, Vec<Told>) {
         let outside = Self::new().inside(Plan::default());
         let keepalive = outside.inside(Plan::default().expects(OURS));
         keepalive.inside(Plan::default()).build()

@@ -14,6 +14,7 @@ struct Bench {
     incoming: Tracker,
     outgoing: Tracker,
     blocked: bool,
+    tunnel: Tunnel,
     round_trips: Arc<RoundTrips>,
 }
 
@@ -25,11 +26,12 @@ impl Bench {
         let round_trips = RoundTrips::of(&tunnel);
         let settings = Arc::clone(&layer.settings);
         Self {
-            policy: KeepalivePolicy::new(settings, Role::Client, tunnel, start),
+            policy: KeepalivePolicy::new(settings, Role::Client, start),
             start,
             incoming: Tracker::new(Role::Client),
             outgoing: Tracker::new(Role::Server),
             blocked: false,
+            tunnel,
             round_trips,
         }
     }
@@ -56,6 +58,7 @@ impl Bench {
             outgoing: &self.outgoing,
             blocked: self.blocked,
             reads: true,
+            tunnel: &self.tunnel,
         };
         self.policy.on_deadline(self.start + secs(second), place)
     }
@@ -107,7 +110,8 @@ impl Bench {
     /// A pong comes, which is a sign of life like any other. Whether it was ours.
     fn pong(&mut self, payload: [u8; 8], second: u64) -> bool {
         self.reads(second);
-        self.policy.expects_pong() && self.policy.absorbs_pong(payload, self.at(second))
+        let at = self.at(second);
+        self.policy.expects_pong() && self.policy.absorbs_pong(payload, at, &self.tunnel)
     }
 }
 
@@ -353,12 +357,13 @@ fn no_two_intervals_are_alike() {
             outgoing: &bench.outgoing,
             blocked: false,
             reads: true,
+            tunnel: &bench.tunnel,
         };
         let Some(Action::Ping(payload)) = bench.policy.on_deadline(now, place) else {
             panic!("no ping");
         };
         assert!(bench.policy.on_ping_sent(payload, now));
-        assert!(bench.policy.absorbs_pong(payload, now));
+        assert!(bench.policy.absorbs_pong(payload, now, &bench.tunnel));
         intervals.push(bench.policy.deadline().unwrap() - now);
     }
     intervals.sort_unstable();

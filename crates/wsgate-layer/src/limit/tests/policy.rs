@@ -210,6 +210,7 @@ fn read(
         outgoing: &Tracker::new(Role::Server),
         blocked: false,
         reads: true,
+        tunnel: &Tunnel::default(),
     };
     let action = policy.on_deadline(now, place);
     assert_eq!(policy.deadline(), None);
@@ -290,6 +291,7 @@ fn waits(pings: usize, bytes: usize, seconds: u64) {
         outgoing: &Tracker::new(Role::Server),
         blocked: false,
         reads: true,
+        tunnel: &Tunnel::default(),
     };
     assert!(policy.on_deadline(start, place).is_none());
     let until = start + Duration::from_secs(seconds);

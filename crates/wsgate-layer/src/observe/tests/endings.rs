@@ -32,11 +32,12 @@ impl Play {
     fn client(&mut self, bytes: &[u8]) {
         let now = Moment::now();
         self.incoming
-            .feed(bytes, |e| self.policy.on_incoming(&e, now));
+            .feed(bytes, |e| self.policy.on_incoming(&e, now, &self.tunnel));
     }
 
     fn server(&mut self, bytes: &[u8]) {
-        self.outgoing.feed(bytes, |e| self.policy.on_outgoing(&e));
+        self.outgoing
+            .feed(bytes, |e| self.policy.on_outgoing(&e, &self.tunnel));
     }
 
     fn layer(&self, cause: Cause, code: CloseCode) {
@@ -49,13 +50,15 @@ impl Play {
 fn check(script: impl FnOnce(&mut Play), expected: &str) {
     let diary = Diary::default();
     let ObserveLayer { settings } = ObserveLayer::new(diary.clone());
-    let unsettled = record::Unsettled::new(&settings, Kind::Upgrade, &mut request());
-    let (record, tunnel) = unsettled.opened(StatusCode::SWITCHING_PROTOCOLS);
+    let mut req = request();
+    let unsettled = record::Unsettled::new(&settings, Kind::Upgrade, &mut req);
+    let status = StatusCode::SWITCHING_PROTOCOLS;
+    let record = unsettled.opened(status);
     let mut play = Play {
-        policy: ObservePolicy::new(record, tunnel.clone()),
+        policy: ObservePolicy::new(record, status),
         incoming: Tracker::new(Role::Client),
         outgoing: Tracker::new(Role::Server),
-        tunnel,
+        tunnel: Tunnel::of(req.extensions_mut()),
     };
     script(&mut play);
     play.policy.on_drop(Place {
@@ -63,6 +66,7 @@ fn check(script: impl FnOnce(&mut Play), expected: &str) {
         outgoing: &play.outgoing,
         blocked: false,
         reads: true,
+        tunnel: &play.tunnel,
     });
     let told = diary.read().pop().unwrap();
     let (told, _) = told.split_once(" after").unwrap();

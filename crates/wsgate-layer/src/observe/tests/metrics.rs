@@ -17,7 +17,7 @@ use wsgate_frame::{Close, Counts, Role};
 use super::{super::*, harness::*};
 use crate::{
     handshake::Kind,
-    tunnel::Limit,
+    tunnel::{Limit, Tunnel},
     upgrade::{self, UpgradeSender},
 };
 
@@ -134,12 +134,15 @@ fn close_codes_make_few_series() {
     let recorder = DebuggingRecorder::new();
     let _guard = metrics::set_default_local_recorder(&recorder);
     let ObserveLayer { settings } = ObserveLayer::metrics();
-    let unsettled = record::Unsettled::new(&settings, Kind::Upgrade, &mut request());
-    let (record, tunnel) = unsettled.opened(StatusCode::SWITCHING_PROTOCOLS);
+    let mut req = request();
+    let unsettled = record::Unsettled::new(&settings, Kind::Upgrade, &mut req);
+    let tunnel = Tunnel::of(req.extensions_mut());
+    let record = unsettled.opened(StatusCode::SWITCHING_PROTOCOLS);
     for code in 0..=u16::MAX {
         let payload = [&code.to_be_bytes()[..], b"a reason"].concat();
         let close = Close::parse(&payload).expect("short enough");
         let closed = Closed {
+            status: StatusCode::SWITCHING_PROTOCOLS,
             duration: Duration::ZERO,
             from_client: Counts::default(),
             to_client: Counts::default(),

@@ -2,7 +2,10 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,8 +13,14 @@ use http::{Request, Response, StatusCode, uri::Scheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
-use tracing::{Level, subscriber::DefaultGuard};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::{
+    Instrument, Level, Span, Subscriber,
+    span::{Attributes, Id},
+    subscriber::DefaultGuard,
+};
+use tracing_subscriber::{
+    fmt::MakeWriter, layer::Context, layer::SubscriberExt, util::SubscriberInitExt,
+};
 use wsgate_frame::Role;
 
 use super::{super::*, harness::*};
@@ -202,4 +211,108 @@ async fn behind_a_proxy_the_client_and_the_proxy_are_told() {
     let proxied =
         "client.address=2001:db8::1 network.peer.address=192.0.2.7 network.peer.port=4711";
     assert_has(&closed, &[proxied]);
+}
+
+/// How many spans there are.
+#[derive(Clone, Default)]
+struct Live(Arc<AtomicUsize>);
+
+impl Live {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl<S: Subscriber> tracing_subscriber::Layer<S> for Live {
+    fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn on_close(&self, _: Id, _: Context<'_, S>) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// So many spans live as long as a WebSocket that is opened in one of its server.
+#[track_caller]
+fn check_live(layer: &ObserveLayer, expected: usize) {
+    let live = Live::default();
+    let _guard = tracing_subscriber::registry()
+        .with(live.clone())
+        .set_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let _websocket = runtime.block_on(async {
+        let opened = open(layer).instrument(tracing::info_span!("request"));
+        let (tunnel, client, handler) = opened.await;
+        assert_eq!(live.count(), expected);
+        tunnel.limit(Limit::ByteRate);
+        (client, handler)
+    });
+    assert_eq!(live.count(), expected);
+}
+
+#[test]
+fn an_open_websocket_keeps_no_span_but_that_of_its_request() {
+    check_live(&ObserveLayer::tracing(), 1);
+}
+
+#[test]
+fn an_open_websocket_keeps_its_span_where_that_is_to_last() {
+    let lasting = TracingObserver::new().lasting_spans();
+    // And that its parent.
+    check_live(&ObserveLayer::new(lasting), 2);
+}
+
+#[tokio::test]
+async fn each_span_of_a_websocket_has_the_parent_of_the_first() {
+    for layer in [
+        ObserveLayer::tracing(),
+        ObserveLayer::new(TracingObserver::new().lasting_spans()),
+    ] {
+        let (log, _guard) = Log::new();
+        let opened = open(&layer).instrument(tracing::info_span!("request"));
+        let (tunnel, client, handler) = opened.await;
+        tracing::info_span!("handler").in_scope(|| {
+            tunnel.limit(Limit::ByteRate);
+            drop((client, handler));
+        });
+        for event in ["websocket opened", "websocket limit", "websocket closed"] {
+            assert_has(&log.line(event), &["request:websocket{"]);
+        }
+        let closed = log.line("websocket closed");
+        assert_eq!(closed.matches("status_code=101").count(), 1, "{closed}");
+    }
+}
+
+#[tokio::test]
+async fn one_without_a_parent_never_has_one() {
+    let (log, _guard) = Log::new();
+    let (_, client, handler) = open(&ObserveLayer::tracing()).await;
+    tracing::info_span!("handler").in_scope(|| drop((client, handler)));
+    assert_has(&log.line("websocket closed"), &["INFO websocket{"]);
+}
+
+#[tokio::test]
+async fn a_handler_is_told_the_parent_for_its_own_spans() {
+    let (_log, _guard) = Log::new();
+    for (observer, is_own) in [
+        (TracingObserver::new(), false),
+        (TracingObserver::new().lasting_spans(), true),
+    ] {
+        let mut req = request();
+        let _sender: UpgradeSender<DuplexStream> = upgradeable(&mut req);
+        let request = tracing::info_span!("request");
+        let id = request.id();
+        let service = service_fn(move |req: Request<()>| {
+            let parent = SpanParent::of(req.extensions()).id();
+            let own = Span::current().id();
+            assert_eq!(parent, if is_own { own } else { id.clone() });
+            std::future::ready(Ok::<_, io::Error>(Response::new(())))
+        });
+        let served = ObserveLayer::new(observer).layer(service).oneshot(req);
+        // Layers act when they are called, which is when this is polled.
+        served.instrument(request).await.unwrap();
+    }
 }

@@ -44,6 +44,7 @@ impl Bench {
                 outgoing: &self.outgoing,
                 blocked: false,
                 reads: true,
+                tunnel: &Tunnel::default(),
             };
             if self.policy.on_deadline(now, place).is_some() {
                 return Some((now - self.start).as_secs());
@@ -59,8 +60,9 @@ impl Bench {
         let now = self.start + secs(second);
         self.policy.on_read(now);
         let policy = &mut self.policy;
-        self.incoming
-            .feed(bytes, |event| policy.on_incoming(&event, now));
+        self.incoming.feed(bytes, |event| {
+            policy.on_incoming(&event, now, &Tunnel::default())
+        });
     }
 
     /// The end comes in time for messages that moved last at this second.

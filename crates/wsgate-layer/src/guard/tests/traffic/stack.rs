@@ -9,7 +9,7 @@ use super::case::{Case, Layer, Leaves};
 use crate::{
     guard::{
         Action, Ending, Guarded, LINGER, PeerEnds, Place, Policies, Policy, Wants,
-        tests::{Peer, scripted},
+        tests::{Peer, boxed::Boxed, scripted},
     },
     handshake::Kind,
     map_upgrade::Upgrade,
@@ -77,13 +77,13 @@ pub(super) fn build(case: &Case) -> (Box<dyn Io>, Peer, Tunnel) {
     }
     let mut stream: Box<dyn Io> = Box::new(io);
     for policy in policies {
-        let policy = Policies::new(Box::new([policy]));
+        let policy = Policies::new([policy].into());
         stream = Box::new(Guarded::new(stream, case.peer, policy, &upgrade));
     }
     (stream, wire, tunnel)
 }
 
-fn policy(layer: Layer, place: u8) -> Box<dyn Policy + Send> {
+fn policy(layer: Layer, place: u8) -> Boxed {
     match layer {
         Layer::Ends { unread: true, .. } => Box::new(Acting::<true>::new(layer, place)),
         _ => Box::new(Acting::<false>::new(layer, place)),
@@ -167,7 +167,7 @@ impl<const UNREAD: bool> Policy for Acting<UNREAD> {
         !self.open.is_empty()
     }
 
-    fn absorbs_pong(&mut self, payload: [u8; 8], _: Moment) -> bool {
+    fn absorbs_pong(&mut self, payload: [u8; 8], _: Moment, _: &Tunnel) -> bool {
         let before = self.open.len();
         self.open.retain(|(open, _)| *open != payload);
         self.open.len() < before
