@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use wsgate::WebSocketProxy;
 use wsgate::layer::{KeepaliveLayer, ObserveLayer, ReadTimeoutLayer};
+use wsgate::proxy::{EndpointSettings, Http2, Upstream};
 use wsgate::server::{Server, Tls};
 use wsgate_tests::certs::TestCa;
 use wsgate_tests::client::Target;
@@ -25,16 +26,49 @@ pub(crate) struct Gateway {
     _dir: TempDir,
 }
 
+/// What stands in that process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Bare,
+    /// With a keepalive, a read timeout and an observer.
+    Layered,
+    /// Its tunnels share connections over HTTP/2 to the upstream.
+    Shared,
+}
+
+// ===== impl Kind =====
+
+impl Kind {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Bare, Self::Layered, Self::Shared];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Layered => "layered",
+            Self::Shared => "shared",
+        }
+    }
+}
+
 /// What that process does: serves until its stdin ends, then leaves everything as it is.
-pub(crate) async fn serve(layered: bool, upstream: &str, dir: &Path) {
+pub(crate) async fn serve(kind: Kind, upstream: &str, dir: &Path) {
     // Logs as the program does into a file, but to nowhere: a tunnel has a span.
     tracing_subscriber::fmt()
         .with_ansi(false)
         .with_writer(io::sink)
         .init();
-    let proxy = WebSocketProxy::to(upstream).expect("an endpoint");
+    let endpoint = EndpointSettings::new(upstream).expect("an endpoint");
+    let endpoint = match kind {
+        Kind::Shared => endpoint.http2(Http2::Only),
+        Kind::Bare | Kind::Layered => endpoint,
+    };
+    let upstream = Upstream::builder("upstream").endpoint(endpoint).build();
+    let proxy = WebSocketProxy::to_upstream(upstream.expect("a group"));
     let mut app: Router = gateway::app(proxy);
-    if layered {
+    if kind == Kind::Layered {
         app = app
             .layer(KeepaliveLayer::default())
             .layer(ReadTimeoutLayer::default())
@@ -60,7 +94,7 @@ pub(crate) async fn serve(layered: bool, upstream: &str, dir: &Path) {
 
 impl Gateway {
     /// Starts the process, under DHAT where there is a file for the profile.
-    pub(crate) async fn start(layered: bool, upstream: SocketAddr, profile: Option<&Path>) -> Self {
+    pub(crate) async fn start(kind: Kind, upstream: SocketAddr, profile: Option<&Path>) -> Self {
         let ca = TestCa::new();
         let dir = tempfile::tempdir().expect("a folder");
         ca.leaf(&["localhost"]).write(dir.path(), "gateway");
@@ -70,7 +104,7 @@ impl Gateway {
             None => Command::new(program),
         };
         command
-            .args(["gateway", if layered { "layered" } else { "bare" }])
+            .args(["gateway", kind.name()])
             .arg(format!("http://{upstream}"))
             .arg(dir.path())
             .stdin(Stdio::piped())

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
-use self::gateway::Gateway;
+use self::gateway::{Gateway, Kind};
 use self::tunnels::Scenario;
 
 fn main() {
@@ -27,12 +27,12 @@ fn main() {
     let words: Vec<_> = args.iter().map(String::as_str).collect();
     let runtime = Runtime::new().expect("a runtime");
     match words[..] {
-        ["gateway", layers, upstream, dir] => {
-            let layered = layers == "layered";
-            runtime.block_on(gateway::serve(layered, upstream, Path::new(dir)));
+        ["gateway", kind, upstream, dir] => {
+            let kind = Kind::named(kind).expect("bare, layered or shared");
+            runtime.block_on(gateway::serve(kind, upstream, Path::new(dir)));
         }
         [scenario, tunnels, out, "--bench"] => {
-            let scenario = Scenario::named(scenario).expect("http1, http2 or layers");
+            let scenario = Scenario::named(scenario).expect("http1, http2, shared or layers");
             let tunnels = tunnels.parse().expect("a number of tunnels");
             let out = PathBuf::from(out);
             runtime.block_on(tunnels::profile(scenario, tunnels, Some(&out)));

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use wsgate_tests::client::{H2, Handshake};
+use wsgate_tests::upstream::http2::{Http2Upstream, Offer};
 use wsgate_tests::upstream::{Upstream, script};
 use wsgate_tests::{Frame, Tunnel};
 
-use super::Gateway;
+use super::{Gateway, Kind};
 
 /// What the tunnels are like.
 #[derive(Clone, Copy)]
@@ -16,6 +17,8 @@ pub(crate) enum Scenario {
     Http1,
     /// [`STREAMS`] to a connection.
     Http2,
+    /// As `Http1`, with [`STREAMS`] to a connection behind the gateway.
+    Shared,
     /// As `Http1`, with a keepalive, a read timeout and an observer.
     Layers,
 }
@@ -23,8 +26,13 @@ pub(crate) enum Scenario {
 /// Opens so many tunnels through a gateway, echoes a message on each, and leaves them idle.
 pub(crate) async fn profile(scenario: Scenario, tunnels: usize, out: Option<&Path>) {
     let upstream = Upstream::tcp(script::echo()).await;
-    let layered = matches!(scenario, Scenario::Layers);
-    let gateway = Gateway::start(layered, upstream.addr(), out).await;
+    let (http2, _echo) = Http2Upstream::tcp(Offer::default()).await.into_echo();
+    let (kind, behind) = match scenario {
+        Scenario::Http1 | Scenario::Http2 => (Kind::Bare, upstream.addr()),
+        Scenario::Shared => (Kind::Shared, http2),
+        Scenario::Layers => (Kind::Layered, upstream.addr()),
+    };
+    let gateway = Gateway::start(kind, behind, out).await;
     let target = gateway.target();
 
     let mut opened: Vec<Tunnel> = Vec::new();
@@ -32,7 +40,7 @@ pub(crate) async fn profile(scenario: Scenario, tunnels: usize, out: Option<&Pat
     for number in 0..tunnels {
         let handshake = Handshake::of("/websocket");
         let mut tunnel = match scenario {
-            Scenario::Http1 | Scenario::Layers => target.tunnel(handshake).await,
+            Scenario::Http1 | Scenario::Shared | Scenario::Layers => target.tunnel(handshake).await,
             Scenario::Http2 => {
                 if number % STREAMS == 0 {
                     connections.push(target.h2().await);
@@ -56,12 +64,13 @@ pub(crate) async fn profile(scenario: Scenario, tunnels: usize, out: Option<&Pat
 // ===== impl Scenario =====
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 3] = [Self::Http1, Self::Http2, Self::Layers];
+    pub(crate) const ALL: [Self; 4] = [Self::Http1, Self::Http2, Self::Shared, Self::Layers];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "http1" => Some(Self::Http1),
             "http2" => Some(Self::Http2),
+            "shared" => Some(Self::Shared),
             "layers" => Some(Self::Layers),
             _ => None,
         }

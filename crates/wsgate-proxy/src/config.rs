@@ -1,51 +1,56 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::HeaderValue;
 use wsgate_layer::{KeepaliveLayer, OriginPolicy, UpgradeHeadersLayer, client::TrustedProxies};
 
-use crate::{Endpoint, UpstreamTls, WebSocketProxy, path::PathRule};
+use crate::{Endpoint, WebSocketProxy, path::PathRule, upstream::Upstream};
 
 /// What a proxy was told, every part checked when it was told.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(crate) endpoint: Endpoint,
-    /// Its name. Every tunnel has it.
-    pub(crate) upstream: Arc<str>,
-    /// `Some` for every endpoint with TLS.
-    pub(crate) tls: Option<UpstreamTls>,
+    pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) path: PathRule,
-    /// What to send in place of the client's Host.
-    pub(crate) host: Option<HeaderValue>,
+    pub(crate) host: Host,
     pub(crate) origin: OriginPolicy,
     pub(crate) trusted: TrustedProxies,
     pub(crate) upstream_keepalive: Option<KeepaliveLayer>,
 }
 
+/// The Host that an upstream is sent.
+#[derive(Clone, Debug)]
+pub(crate) enum Host {
+    /// The client's own.
+    Client,
+    /// The endpoint's.
+    Endpoint,
+    Fixed(HeaderValue),
+}
+
 // ===== impl Config =====
 
 impl Config {
-    pub(crate) fn new(endpoint: Endpoint, tls: Option<UpstreamTls>) -> Self {
+    pub(crate) fn new(upstream: Upstream) -> Self {
         Self {
-            upstream: endpoint.to_string().into(),
-            endpoint,
-            tls,
+            upstream,
             connect_timeout: WebSocketProxy::DEFAULT_CONNECT_TIMEOUT,
             handshake_timeout: WebSocketProxy::DEFAULT_HANDSHAKE_TIMEOUT,
             path: PathRule::default(),
-            host: None,
+            host: Host::Client,
             origin: OriginPolicy::same_origin(),
             trusted: TrustedProxies::none(),
             upstream_keepalive: None,
         }
     }
 
-    pub(crate) fn headers(&self) -> UpgradeHeadersLayer {
+    /// What translates handshakes for this endpoint.
+    pub(crate) fn headers(&self, endpoint: &Endpoint) -> UpgradeHeadersLayer {
         let layer = UpgradeHeadersLayer::new().trusted_proxies(self.trusted.clone());
         match &self.host {
-            Some(host) => layer.host(host.clone()),
-            None => layer,
+            Host::Client => layer,
+            Host::Endpoint => layer.host(endpoint.host()),
+            Host::Fixed(host) => layer.host(host.clone()),
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
+use rustls::ClientConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -14,7 +16,9 @@ use wsgate_tls::TlsStream;
 
 use crate::{
     endpoint::{Address, Endpoint},
+    lookup::lookup,
     tls::UpstreamTls,
+    upstream::Http2Stream,
 };
 
 /// A connection to an endpoint.
@@ -25,17 +29,26 @@ pub(crate) enum UpstreamStream {
     #[cfg(unix)]
     /// Boxed, as then a tunnel over TCP takes no room for telling the two apart.
     Unix(Box<tokio::net::UnixStream>),
+    /// One of the streams of a connection over HTTP/2.
+    Http2(Box<Http2Stream>),
 }
 
 /// Connects, names looked up and TLS included. Has no deadline of its own.
 ///
 /// # Cancel safety
 ///
-/// Dropped, it leaves nothing behind but the lookup of a name, which goes on where blocking is allowed:
-/// it cannot be cancelled.
+/// Dropped, it leaves nothing behind but the [lookup](lookup()) of a name.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     tls: Option<&UpstreamTls>,
+) -> io::Result<UpstreamStream> {
+    connect_with(endpoint, tls.map(|tls| (tls, tls.config()))).await
+}
+
+/// [`connect`] with a configuration that was made from the TLS settings.
+pub(crate) async fn connect_with(
+    endpoint: &Endpoint,
+    tls: Option<(&UpstreamTls, &Arc<ClientConfig>)>,
 ) -> io::Result<UpstreamStream> {
     match (endpoint.address(), tls) {
         (
@@ -44,14 +57,16 @@ pub(crate) async fn connect(
                 port,
                 tls: true,
             },
-            Some(tls),
+            Some((tls, config)),
         ) => {
             let name = tls.name_for(host).map_err(io::Error::other)?;
-            let stream = tcp(host, *port).await?;
-            let stream = TlsStream::connect(stream, tls.config().clone(), name).await?;
+            let stream = tcp(endpoint, host, *port).await?;
+            let stream = TlsStream::connect(stream, Arc::clone(config), name).await?;
             Ok(UpstreamStream::Tls(Box::new(stream)))
         }
-        (Address::Tcp { host, port, .. }, _) => Ok(UpstreamStream::Tcp(tcp(host, *port).await?)),
+        (Address::Tcp { host, port, .. }, _) => {
+            Ok(UpstreamStream::Tcp(tcp(endpoint, host, *port).await?))
+        }
         #[cfg(unix)]
         (Address::Unix(path), _) => {
             let stream = tokio::net::UnixStream::connect(path).await?;
@@ -62,14 +77,33 @@ pub(crate) async fn connect(
     }
 }
 
-async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
+async fn tcp(endpoint: &Endpoint, host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = match endpoint.socket_addr() {
+        Some(address) => TcpStream::connect(address).await?,
+        // One address after the other, until one takes the connection.
+        None => TcpStream::connect(&*lookup(host, port).await?).await?,
+    };
     // A relayed message waits for nothing, least of all for the answer to the one before.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
 // ===== impl UpstreamStream =====
+
+impl UpstreamStream {
+    /// The protocol that TLS agreed on.
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(stream) => stream.facts().alpn_protocol(),
+            _ => None,
+        }
+    }
+
+    /// Whether other tunnels are on the same connection.
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+}
 
 macro_rules! delegate {
     ($self:ident, $stream:ident => $call:expr) => {
@@ -78,6 +112,7 @@ macro_rules! delegate {
             Self::Tls($stream) => $call,
             #[cfg(unix)]
             Self::Unix($stream) => $call,
+            Self::Http2($stream) => $call,
         }
     };
 }
@@ -115,6 +150,7 @@ impl AsyncWrite for UpstreamStream {
             Self::Tls(s) => s.is_write_vectored(),
             #[cfg(unix)]
             Self::Unix(s) => s.is_write_vectored(),
+            Self::Http2(s) => s.is_write_vectored(),
         }
     }
 

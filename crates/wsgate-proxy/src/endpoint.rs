@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -16,6 +16,8 @@ pub struct Endpoint {
     address: Address,
     /// As in the configuration: what logs and errors say.
     name: String,
+    /// Where its host is, for one that was looked up beforehand.
+    ip: Option<IpAddr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +47,36 @@ pub enum EndpointError {
 // ===== impl Endpoint =====
 
 impl Endpoint {
+    /// The endpoint at one of its host's addresses: connections go there, and no name is looked up.
+    /// Its `Host`, and the name that its certificate is checked for, are still the host's.
+    ///
+    /// Two addresses make two endpoints. Means nothing for a Unix socket.
+    ///
+    /// ```
+    /// use wsgate_proxy::Endpoint;
+    ///
+    /// let endpoint: Endpoint = "https://backend.internal:9000".parse()?;
+    /// let endpoint = endpoint.at([10, 0, 0, 1].into());
+    /// assert_eq!(endpoint.to_string(), "https://backend.internal:9000 at 10.0.0.1");
+    /// # Ok::<(), wsgate_proxy::EndpointError>(())
+    /// ```
+    #[must_use]
+    pub fn at(mut self, ip: IpAddr) -> Self {
+        if matches!(self.address, Address::Tcp { .. }) {
+            self.ip = Some(ip);
+        }
+        self
+    }
+
+    /// Where to connect, if that takes no looking up.
+    pub(crate) fn socket_addr(&self) -> Option<SocketAddr> {
+        let Address::Tcp { host, port, .. } = &self.address else {
+            return None;
+        };
+        let ip = self.ip.or_else(|| host.parse().ok())?;
+        Some(SocketAddr::new(ip, *port))
+    }
+
     pub(crate) const fn address(&self) -> &Address {
         &self.address
     }
@@ -75,7 +107,10 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        match self.ip {
+            Some(ip) => write!(f, "{} at {ip}", self.name),
+            None => f.write_str(&self.name),
+        }
     }
 }
 
@@ -88,6 +123,7 @@ impl FromStr for Endpoint {
                 true => Ok(Self {
                     address: Address::Unix(path.into()),
                     name: s.to_owned(),
+                    ip: None,
                 }),
                 false => Err(EndpointError::Syntax(s.to_owned())),
             };
@@ -123,6 +159,7 @@ impl FromStr for Endpoint {
                 tls,
             },
             name: s.trim_end_matches('/').to_owned(),
+            ip: None,
         })
     }
 }
@@ -170,6 +207,22 @@ mod tests {
     fn a_name_is_kept_as_it_was_written() {
         let endpoint: Endpoint = "ws://Backend:80/".parse().unwrap();
         assert_eq!(endpoint.to_string(), "ws://Backend:80");
+    }
+
+    #[test]
+    fn an_address_leaves_the_host_as_it_is() {
+        let endpoint: Endpoint = "https://backend:8443".parse().unwrap();
+        assert_eq!(endpoint.socket_addr(), None);
+
+        let at = endpoint.clone().at([10, 0, 0, 1].into());
+        assert_ne!(at, endpoint);
+        assert_eq!(at.to_string(), "https://backend:8443 at 10.0.0.1");
+        assert_eq!(at.host(), "backend:8443");
+        assert_eq!(at.address(), endpoint.address());
+        assert_eq!(at.socket_addr(), Some(([10, 0, 0, 1], 8443).into()));
+
+        let unix: Endpoint = "unix:/run/app.sock".parse().unwrap();
+        assert_eq!(unix.clone().at([10, 0, 0, 1].into()), unix);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What can go wrong before there is a tunnel: whose fault it is, and what the client is told.
 
-use std::{error::Error as _, fmt, io, time::Duration};
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{HeaderValue, Response, StatusCode, Version, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Response, StatusCode, Version,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use wsgate_layer::{
     handshake::{AnswerError, Refusal},
     origin::OriginError,
@@ -31,28 +34,39 @@ pub(crate) enum ProxyError {
         #[source]
         failure: UpstreamFailure,
     },
+    #[error("upstream `{0}` has no endpoint that can take a tunnel now")]
+    NoEndpoint(String),
 }
 
-/// What an upstream did wrong.
-#[derive(Debug, thiserror::Error)]
+/// What an upstream did wrong. Cloned for each of those who waited for one connection.
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum UpstreamFailure {
     #[error("refused the connection")]
-    Refused(#[source] io::Error),
+    Refused(#[source] Arc<io::Error>),
     #[error("could not be reached")]
-    Unreachable(#[source] io::Error),
+    Unreachable(#[source] Arc<io::Error>),
     #[error("failed the TLS handshake")]
-    Tls(#[source] io::Error),
+    Tls(#[source] Arc<io::Error>),
     #[error("did not take the connection within {0:?}")]
     ConnectTimeout(Duration),
     #[error("broke off the handshake")]
-    BrokeOff(#[source] hyper::Error),
+    BrokeOff(#[source] Cause),
     #[error("did not answer in HTTP/1.1")]
-    NotHttp(#[source] hyper::Error),
+    NotHttp(#[source] Cause),
+    #[error("did not answer in HTTP/2")]
+    NotHttp2(#[source] Cause),
+    #[error("offers no WebSockets over HTTP/2 (RFC 8441), and is set to `Http2::Only`")]
+    NoHttp2,
+    #[error("cannot be asked over HTTP/2 for `{0}`, which is no host")]
+    Host(String),
     #[error("did not answer the handshake within {0:?}")]
     HandshakeTimeout(Duration),
     #[error("failed the handshake: {0}")]
     Answer(AnswerError),
 }
+
+/// What the HTTP library says.
+type Cause = Arc<dyn Error + Send + Sync>;
 
 /// Who failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +83,7 @@ impl ProxyError {
         match self {
             Self::Refusal(_) | Self::Origin(_) | Self::Path(Unmapped::DotSegments) => Side::Client,
             Self::Path(Unmapped::OtherPrefix(_)) | Self::NoOnUpgrade => Side::Gateway,
-            Self::Upstream { .. } => Side::Upstream,
+            Self::Upstream { .. } | Self::NoEndpoint(_) => Side::Upstream,
         }
     }
 
@@ -81,6 +95,7 @@ impl ProxyError {
             Self::Path(Unmapped::OtherPrefix(_)) | Self::NoOnUpgrade => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+            Self::NoEndpoint(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream { failure, .. } => match failure {
                 UpstreamFailure::ConnectTimeout(_) | UpstreamFailure::HandshakeTimeout(_) => {
                     StatusCode::GATEWAY_TIMEOUT
@@ -109,6 +124,11 @@ impl ProxyError {
             } => {
                 res.extensions_mut().insert(error.clone());
             }
+            // RFC 9110 15.6.4. Soon, as places become free with every tunnel that ends.
+            Self::NoEndpoint(_) => {
+                res.headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
             _ => {}
         }
         res
@@ -129,6 +149,12 @@ impl ProxyError {
             }
             (Side::Client, _) => tracing::debug!(%client, route, status, %side, cause, "{self}"),
         }
+    }
+
+    /// It is not the end yet: another endpoint will be asked.
+    pub(crate) fn log_passed_over(&self, upstream: &str) {
+        let cause = self.cause();
+        tracing::info!(upstream, cause, "{self}: trying the next");
     }
 
     /// What lies below an upstream's failure, in the words of the libraries.
@@ -155,21 +181,39 @@ impl fmt::Display for Side {
 // ===== impl UpstreamFailure =====
 
 impl UpstreamFailure {
+    pub(crate) const fn is_timeout(&self) -> bool {
+        matches!(self, Self::ConnectTimeout(_) | Self::HandshakeTimeout(_))
+    }
+
     pub(crate) fn connecting(error: io::Error) -> Self {
         match error.kind() {
-            _ if is_tls_error(&error) => Self::Tls(error),
-            io::ErrorKind::ConnectionRefused => Self::Refused(error),
+            _ if is_tls_error(&error) => Self::Tls(error.into()),
+            io::ErrorKind::ConnectionRefused => Self::Refused(error.into()),
             // The peer's kernel gave up before our deadline did.
-            _ => Self::Unreachable(error),
+            _ => Self::Unreachable(error.into()),
         }
     }
 
     pub(crate) fn exchanging(error: hyper::Error) -> Self {
         // The wrong port, most often: another protocol's, or one with TLS.
         match error.is_parse() {
-            true => Self::NotHttp(error),
-            false => Self::BrokeOff(error),
+            true => Self::NotHttp(Arc::new(error)),
+            false => Self::broke_off(error),
         }
+    }
+
+    /// The same over HTTP/2.
+    pub(crate) fn http2(error: h2::Error) -> Self {
+        // Frames that make no sense are found by our side; whatever else ends a stream or a connection
+        // the endpoint has said, or done.
+        match error.is_library() {
+            true => Self::NotHttp2(Arc::new(error)),
+            false => Self::broke_off(error),
+        }
+    }
+
+    pub(crate) fn broke_off(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::BrokeOff(Arc::new(error))
     }
 }
 

@@ -1,10 +1,12 @@
-//! One connection to the upstream for each request: the handshake sent, the answer read.
+//! One connection to the upstream for each request, or one stream of a connection over HTTP/2: the
+//! handshake sent, the answer read.
 
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,19 +18,23 @@ use hyper::{
     client::conn::http1::{self, Parts},
 };
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
 use crate::{
     config::Config,
     connect::{UpstreamStream, connect},
     error::UpstreamFailure,
+    upstream::{Lease, Member, RefusalBody, Route},
 };
 
 /// The service behind the header layer: connects, sends the request, and gives the answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Forward {
     config: Arc<Config>,
+    member: Arc<Member>,
+    /// When all has to be over, whatever the other timeouts are.
+    deadline: Instant,
     /// The target to ask for, in origin form. The header layer in front reads the client's own.
     path: PathAndQuery,
 }
@@ -39,12 +45,19 @@ pub(crate) enum UpstreamBody {
     Text(String),
     /// The body of an ordinary answer, which streams for as long as it is polled.
     Streaming(Box<Streaming>),
+    /// The same over HTTP/2.
+    Refusal(Box<RefusalBody>),
     /// The connection, after a 101.
     Upgraded(Box<UpstreamParts>),
 }
 
-/// An upgraded connection, and what came with the 101.
-pub(crate) type UpstreamParts = Parts<TokioIo<UpstreamStream>>;
+/// An upgraded connection.
+#[derive(Debug)]
+pub(crate) struct UpstreamParts {
+    pub(crate) io: UpstreamStream,
+    /// What came with the 101.
+    pub(crate) early_data: Bytes,
+}
 
 /// A body, and the connection that it comes from. Dropped, it closes the connection: there is no
 /// task that could outlive it.
@@ -57,38 +70,89 @@ pub(crate) struct Streaming {
 enum Connection {
     Running(Running),
     /// After a 101 this is the upgrade. Taken by whoever asks first.
-    Ended(Option<hyper::Result<UpstreamParts>>),
+    Ended(Option<hyper::Result<Upgraded>>),
 }
 
-type Running = Pin<Box<dyn Future<Output = hyper::Result<UpstreamParts>> + Send>>;
+type Running = Pin<Box<dyn Future<Output = hyper::Result<Upgraded>> + Send>>;
+
+type Upgraded = Parts<TokioIo<UpstreamStream>>;
+
+/// To how many connections over HTTP/2 a handshake is sent, where those before it had not processed
+/// it: the endpoint is restarting, or connections are lost one after the other.
+const MAX_STREAMS: usize = 3;
 
 // ===== impl Forward =====
 
 impl Forward {
-    pub(crate) const fn new(config: Arc<Config>, path: PathAndQuery) -> Self {
-        Self { config, path }
+    pub(crate) fn new(
+        config: Arc<Config>,
+        lease: &Lease,
+        deadline: Instant,
+        path: PathAndQuery,
+    ) -> Self {
+        Self {
+            config,
+            member: Arc::clone(lease.member()),
+            deadline,
+            path,
+        }
     }
 
     async fn send(
         self,
         mut req: Request<Empty<Bytes>>,
     ) -> Result<Response<UpstreamBody>, UpstreamFailure> {
-        *req.uri_mut() = Uri::from(self.path);
-        let Config {
+        *req.uri_mut() = Uri::from(self.path.clone());
+        let mut streams = 0;
+        loop {
+            let limit = self.within(self.config.connect_timeout);
+            let route = timeout(limit, self.route())
+                .await
+                .map_err(|_| UpstreamFailure::ConnectTimeout(limit))??;
+            let limit = self.within(self.config.handshake_timeout);
+            let late = |_| UpstreamFailure::HandshakeTimeout(limit);
+            match route {
+                Route::Http1(stream) => {
+                    let stream = stream.expect("`Self::route` has connected");
+                    let answer = timeout(limit, exchange(stream, req)).await;
+                    return answer.map_err(late)?.map_err(UpstreamFailure::exchanging);
+                }
+                Route::Http2(place) => {
+                    streams += 1;
+                    let is_secure = self.member.endpoint.is_tls();
+                    let answer = timeout(limit, place.shake_hands(&req, is_secure)).await;
+                    match answer.map_err(late)? {
+                        Err(failed) if failed.may_be_repeated && streams < MAX_STREAMS => {}
+                        answer => return answer.map_err(|failed| failed.failure),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A connection to speak HTTP/1.1 on, or a place on one over HTTP/2.
+    async fn route(&self) -> Result<Route, UpstreamFailure> {
+        let Member {
             endpoint,
             tls,
-            connect_timeout,
-            handshake_timeout,
+            http2,
             ..
-        } = &*self.config;
-        let stream = timeout(*connect_timeout, connect(endpoint, tls.as_ref()))
-            .await
-            .map_err(|_| UpstreamFailure::ConnectTimeout(*connect_timeout))?
-            .map_err(UpstreamFailure::connecting)?;
-        timeout(*handshake_timeout, exchange(stream, req))
-            .await
-            .map_err(|_| UpstreamFailure::HandshakeTimeout(*handshake_timeout))?
-            .map_err(UpstreamFailure::exchanging)
+        } = &*self.member;
+        if let Some(pool) = http2 {
+            // Others may wait for the same connection, and have more time left.
+            match pool.route(self.config.connect_timeout).await? {
+                Route::Http1(None) => {}
+                route => return Ok(route),
+            }
+        }
+        let stream = connect(endpoint, tls.as_ref()).await;
+        let stream = stream.map_err(UpstreamFailure::connecting)?;
+        Ok(Route::Http1(Some(stream)))
+    }
+
+    /// What is left of this time.
+    fn within(&self, timeout: Duration) -> Duration {
+        timeout.min(self.deadline.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -107,7 +171,7 @@ impl Service<Request<Empty<Bytes>>> for Forward {
 }
 
 /// Sends the request and reads the head of the answer. hyper passes over any 1xx before a 101.
-async fn exchange(
+pub(crate) async fn exchange(
     stream: UpstreamStream,
     req: Request<Empty<Bytes>>,
 ) -> hyper::Result<Response<UpstreamBody>> {
@@ -123,7 +187,10 @@ async fn exchange(
 
     let body = if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let parts = poll_fn(|cx| connection.poll_upgraded(cx)).await?;
-        UpstreamBody::Upgraded(Box::new(parts))
+        UpstreamBody::Upgraded(Box::new(UpstreamParts {
+            io: parts.io.into_inner(),
+            early_data: parts.read_buf,
+        }))
     } else {
         UpstreamBody::Streaming(Box::new(Streaming { connection, body }))
     };
@@ -143,7 +210,7 @@ impl Connection {
     }
 
     /// Waits for the upgrade that a 101 promised.
-    fn poll_upgraded(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<UpstreamParts>> {
+    fn poll_upgraded(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<Upgraded>> {
         self.poll(cx);
         match self {
             Self::Running(_) => Poll::Pending,

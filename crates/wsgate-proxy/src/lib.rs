@@ -1,8 +1,9 @@
 //! A WebSocket proxy that is an axum handler and a tower service.
 //!
 //! [`WebSocketProxy`] takes a handshake that came in over HTTP/1.1 or HTTP/2, repeats it to an
-//! upstream over HTTP/1.1, and relays the bytes of the two upgraded connections to each other. It
-//! does what nginx's `proxy_pass` with its two `proxy_set_header` lines does, inside an axum app.
+//! upstream over HTTP/1.1, or [over HTTP/2](Http2) where that is asked for, and relays the bytes of
+//! the two upgraded connections to each other. It does what nginx's `proxy_pass` with its two
+//! `proxy_set_header` lines does, inside an axum app.
 //!
 //! ```text
 //!   client ──wss, h1 or h2──▶ axum Router ──▶ WebSocketProxy ──ws, wss, unix──▶ upstream
@@ -35,19 +36,23 @@
 //! # Ok::<(), wsgate_proxy::EndpointError>(())
 //! ```
 
+mod answer;
 mod config;
 mod connect;
 mod endpoint;
 mod error;
 mod forward;
+mod lookup;
 mod path;
 mod proxy;
 mod tls;
 mod tunnel;
+pub mod upstream;
 
 pub use self::{
     endpoint::{Endpoint, EndpointError},
     path::PathError,
     proxy::{ProxyFuture, WebSocketProxy},
     tls::{UpstreamTls, UpstreamTlsError},
+    upstream::{EndpointSettings, Http2, Upstream, UpstreamError},
 };

@@ -2,39 +2,24 @@ use std::{
     convert::Infallible,
     fmt,
     future::Future,
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{
-    body::Body,
-    extract::{MatchedPath, OriginalUri},
-    handler::Handler,
-};
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, uri::PathAndQuery};
+use axum::{body::Body, handler::Handler};
+use http::{HeaderValue, Request, Response};
 use http_body_util::Empty;
-use hyper::upgrade::OnUpgrade;
-use tower::{Layer, ServiceExt};
 use tower_service::Service;
-use wsgate_layer::{
-    KeepaliveLayer, OriginPolicy,
-    client::{self, TrustedProxies},
-    handshake::{self, AnswerError},
-    observe::SpanParent,
-    tunnel::Tunnel,
-};
+use wsgate_layer::{KeepaliveLayer, OriginPolicy, client::TrustedProxies};
 
 use crate::{
-    Endpoint, EndpointError, PathError, UpstreamTls,
-    config::Config,
-    error::{ProxyError, UpstreamFailure},
-    forward::{Forward, UpstreamBody},
+    EndpointError, PathError, UpstreamTls,
+    answer::answer,
+    config::{Config, Host},
     path::PathRule,
-    tunnel::{self, Facts, Labels},
+    upstream::{EndpointSettings, Upstream},
 };
 
 /// Proxies WebSockets to an upstream. Both an axum [`Handler`] and a tower [`Service`]; cheap to
@@ -92,17 +77,7 @@ impl WebSocketProxy {
     ///
     /// [`EndpointError`] if it is none of these, has a path, or no roots can be had.
     pub fn to(endpoint: &str) -> Result<Self, EndpointError> {
-        let endpoint: Endpoint = endpoint.parse()?;
-        let tls = match endpoint.is_tls() {
-            true => Some(UpstreamTls::system_roots()),
-            false => None,
-        };
-        let tls = tls
-            .transpose()
-            .map_err(|e| EndpointError::Tls(endpoint.to_string(), e))?;
-        Ok(Self {
-            config: Arc::new(Config::new(endpoint, tls)),
-        })
+        Self::to_endpoint(EndpointSettings::new(endpoint)?)
     }
 
     /// Proxies to this `https://` or `wss://` endpoint, checked with these roots, and perhaps shown
@@ -112,10 +87,25 @@ impl WebSocketProxy {
     ///
     /// As for [`to`](Self::to).
     pub fn to_with_tls(endpoint: &str, tls: UpstreamTls) -> Result<Self, EndpointError> {
-        let endpoint = endpoint.parse()?;
-        Ok(Self {
-            config: Arc::new(Config::new(endpoint, Some(tls))),
-        })
+        Self::to_endpoint(EndpointSettings::new(endpoint)?.tls(tls))
+    }
+
+    /// Proxies to one endpoint with settings of its own: a limit of tunnels, TLS, HTTP/2.
+    ///
+    /// # Errors
+    ///
+    /// As for [`to`](Self::to).
+    pub fn to_endpoint(endpoint: impl Into<EndpointSettings>) -> Result<Self, EndpointError> {
+        Ok(Self::to_upstream(Upstream::single(endpoint.into())?))
+    }
+
+    /// Proxies to a group of endpoints, of which each WebSocket gets one. Several proxies may have
+    /// the same group: its tunnels are counted together.
+    #[must_use]
+    pub fn to_upstream(upstream: Upstream) -> Self {
+        Self {
+            config: Arc::new(Config::new(upstream)),
+        }
     }
 
     /// How long a connection may take: looking up the name, TCP and TLS. Past it the client gets
@@ -166,7 +156,7 @@ impl WebSocketProxy {
     /// tell virtual hosts apart by it, or check the `Origin` against it.
     #[must_use]
     pub fn host(mut self, host: HeaderValue) -> Self {
-        self.edit().host = Some(host);
+        self.edit().host = Host::Fixed(host);
         self
     }
 
@@ -174,8 +164,7 @@ impl WebSocketProxy {
     /// services often ask for it.
     #[must_use]
     pub fn endpoint_host(mut self) -> Self {
-        let host = self.config.endpoint.host();
-        self.edit().host = Some(host);
+        self.edit().host = Host::Endpoint;
         self
     }
 
@@ -207,10 +196,10 @@ impl WebSocketProxy {
         self
     }
 
-    /// The endpoint that this proxies to.
+    /// Where this proxies to.
     #[must_use]
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.config.endpoint
+    pub fn upstream(&self) -> &Upstream {
+        &self.config.upstream
     }
 
     fn edit(&mut self) -> &mut Config {
@@ -261,98 +250,4 @@ impl fmt::Debug for ProxyFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProxyFuture").finish_non_exhaustive()
     }
-}
-
-// ===== a request's life =====
-
-async fn answer(config: Arc<Config>, req: Request<Empty<Bytes>>) -> Response<Body> {
-    let version = req.version();
-    let client = client(&req, &config.trusted);
-    let route = route(&req);
-    match open(config, req, &client, &route).await {
-        Ok(res) => res,
-        Err(error) => {
-            error.log(&client, &route);
-            error.to_response(version)
-        }
-    }
-}
-
-async fn open(
-    config: Arc<Config>,
-    mut req: Request<Empty<Bytes>>,
-    client: &str,
-    route: &str,
-) -> Result<Response<Body>, ProxyError> {
-    let kind = handshake::check(&req).map_err(ProxyError::Refusal)?;
-    config.origin.check(&req, &config.trusted)?;
-    let is_layered = req.extensions().get::<Tunnel>().is_some();
-    let tunnel = Tunnel::of(req.extensions_mut());
-    tunnel.set_upstream(config.upstream.clone());
-    let parent = SpanParent::of(req.extensions());
-    let on_upgrade = req.extensions_mut().remove::<OnUpgrade>();
-    let on_upgrade = on_upgrade.ok_or(ProxyError::NoOnUpgrade)?;
-
-    let path = config.path.apply(&original_path(&req))?;
-    let forward = config.headers().layer(Forward::new(config.clone(), path));
-    let upstream = |failure| ProxyError::Upstream {
-        endpoint: config.endpoint.clone(),
-        failure,
-    };
-    let res = forward.oneshot(req).await.map_err(upstream)?;
-
-    let (mut head, body) = res.into_parts();
-    if let Some(error) = head.extensions.remove::<AnswerError>() {
-        return Err(upstream(UpstreamFailure::Answer(error)));
-    }
-    let body = match body {
-        UpstreamBody::Text(text) => Body::from(text),
-        UpstreamBody::Streaming(body) => Body::new(*body),
-        UpstreamBody::Upgraded(parts) => {
-            let labels = Labels {
-                client: client.into(),
-                route: route.into(),
-                kind,
-                config: config.clone(),
-                parent: (!parent.is_disabled()).then(|| Box::new(parent)),
-            };
-            let facts = Facts {
-                labels,
-                tunnel,
-                is_layered,
-                upstream_keepalive: config.upstream_keepalive.clone(),
-            };
-            tunnel::spawn(on_upgrade, *parts, facts);
-            Body::empty()
-        }
-    };
-    Ok(Response::from_parts(head, body))
-}
-
-/// The address of the client, for the log.
-fn client<B>(req: &Request<B>, trusted: &TrustedProxies) -> String {
-    let peer = client::peer_addr(req.extensions());
-    let client: Option<IpAddr> = peer.map(|p| trusted.client(p.ip(), req.headers()));
-    match (peer, client) {
-        // Its port tells connections apart that one host has opened.
-        (Some(peer), Some(client)) if peer.ip().to_canonical() == client => peer.to_string(),
-        (_, Some(client)) => client.to_string(),
-        (_, None) => "unknown".to_owned(),
-    }
-}
-
-/// The route as the router knows it, so that its values stay few.
-fn route<B>(req: &Request<B>) -> String {
-    let matched = req.extensions().get::<MatchedPath>();
-    matched
-        .map_or_else(|| req.uri().path(), |m| m.as_str())
-        .to_owned()
-}
-
-/// The path that the client asked for. A nested router takes its prefix off the request's URI.
-fn original_path<B>(req: &Request<B>) -> PathAndQuery {
-    let original = req.extensions().get::<OriginalUri>();
-    let uri = original.map_or_else(|| req.uri(), |OriginalUri(uri)| uri);
-    let path = uri.path_and_query().cloned();
-    path.unwrap_or_else(|| PathAndQuery::from_static("/"))
 }

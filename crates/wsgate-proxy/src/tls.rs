@@ -183,6 +183,13 @@ impl UpstreamTls {
         &self.config
     }
 
+    /// The same configuration, which offers these protocols (ALPN) instead of HTTP/1.1.
+    pub(crate) fn config_offering(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
+        Arc::new(config)
+    }
+
     /// The name to ask an endpoint on this host for.
     pub(crate) fn name_for(&self, host: &str) -> Result<ServerName<'static>, UpstreamTlsError> {
         let own = self.server_name.clone();

@@ -53,8 +53,10 @@
 //!
 //! # Features
 //!
-//! All but `metrics` are on by default.
+//! All but `dns` and `metrics` are on by default.
 //!
+//! - `dns`: endpoints by DNS, [`upstream::discovery`](proxy::upstream::discovery). Brings `proxy` with
+//!   it.
 //! - `proxy`: [`WebSocketProxy`]. Brings `layer` with it.
 //! - `layer`: the tower layers.
 //! - `metrics`: the layers' [`ObserveLayer`](layer::ObserveLayer) counts and measures, through the

@@ -8,6 +8,7 @@
 //! connections may become something else, and is compared with what it was. The client and the
 //! upstream do as little as they can, and are part of every figure.
 
+mod choose;
 mod handshake;
 mod relay;
 mod support;

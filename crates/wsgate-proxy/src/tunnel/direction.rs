@@ -1,4 +1,17 @@
 //! One direction of a tunnel: from a source to a sink.
+//!
+//! ```text
+//!               source ended                written, shut down
+//!   Flowing ──────────────────▶ Finishing ──────────────────────▶ Ended
+//!      │                            └─── sink broke ────────────▶   ▲
+//!      │ recalled                                                    │
+//!      └──────────▶ Recalled ──────────────▶ Told ───────────────────┘
+//!                     the rest of a frame      our Close is written; what the source says is thrown
+//!                     passes, and no more      away; over when its side has answered and the source
+//!                                              has ended
+//! ```
+
+mod recall;
 
 use std::{
     io,
@@ -9,6 +22,8 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wsgate_frame::{ControlFrame, Event, Role, Rsv, Tracker, Violation};
+
+pub(super) use self::recall::Recalled;
 
 /// How much a direction moves before it lets others on its thread go on: this many times the
 /// scratch buffer.
@@ -36,6 +51,10 @@ enum Phase {
     Flowing,
     /// The source has ended: what is pending is written, then the sink is shut down.
     Finishing,
+    /// It was told from outside to end, and stands in a frame, of which the rest still passes.
+    Recalled,
+    /// Nothing of the source's will pass. What is pending is our Close.
+    Told,
     Ended,
 }
 
@@ -75,6 +94,11 @@ impl Direction {
         self.max_write = max;
     }
 
+    /// Whether the sink is given little at once, as it is one stream of a connection over HTTP/2.
+    pub(super) const fn is_capped(&self) -> bool {
+        self.max_write < u32::MAX
+    }
+
     pub(super) const fn tracker(&self) -> &Tracker {
         &self.tracker
     }
@@ -90,14 +114,18 @@ impl Direction {
     }
 
     /// Whether the source is being read from: it has not ended, and the sink takes what it gives.
-    pub(super) fn reads(&self) -> bool {
-        self.phase == Phase::Flowing && self.pending.is_none()
+    pub(super) const fn reads(&self) -> bool {
+        match self.phase {
+            Phase::Flowing | Phase::Recalled | Phase::Told => self.pending.is_none(),
+            Phase::Finishing | Phase::Ended => false,
+        }
     }
 
     /// Moves what can be moved. Ready when the direction has ended.
     ///
     /// `farewell` gives the frame, if any, to send after everything else when the source has ended
-    /// without a Close. It goes out only at a frame boundary.
+    /// without a Close. It goes out only at a frame boundary. One that was [recalled](Self::recall)
+    /// is polled [otherwise](Self::poll_recalled).
     pub(super) fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -122,7 +150,7 @@ impl Direction {
                     Ok(()) => self.phase = Phase::Ended,
                     Err(error) => self.sink_lost(error),
                 },
-                Phase::Ended => return Poll::Ready(()),
+                Phase::Recalled | Phase::Told | Phase::Ended => return Poll::Ready(()),
             }
         }
     }
@@ -214,8 +242,8 @@ impl Direction {
         };
         while let Poll::Ready(n) = self.poll_write(cx, sink, &pending) {
             let n = n?;
-            // What is pending when the source has ended is the farewell, which is not the source's.
-            if self.phase == Phase::Flowing {
+            // What is pending in the other phases is a Close of ours, which is not the source's.
+            if matches!(self.phase, Phase::Flowing | Phase::Recalled) {
                 self.track(&pending[..n]);
             }
             pending.advance(n);

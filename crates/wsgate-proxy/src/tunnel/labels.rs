@@ -1,9 +1,7 @@
-use std::sync::Arc;
-
 use tracing::Span;
 use wsgate_layer::handshake::Kind;
 
-use crate::config::Config;
+use crate::upstream::Lease;
 
 /// Which tunnel it is, for the log.
 #[derive(Debug)]
@@ -12,8 +10,8 @@ pub(crate) struct Labels {
     pub(crate) client: Box<str>,
     pub(crate) route: Box<str>,
     pub(crate) kind: Kind,
-    /// Names the endpoint.
-    pub(crate) config: Arc<Config>,
+    /// Names the endpoint, and holds the tunnel's place there until the tunnel ends.
+    pub(crate) lease: Lease,
     /// Where the handshake was served, if that is known: not a span that lasts no longer than that.
     pub(crate) parent: Option<Box<Span>>,
 }
@@ -29,7 +27,7 @@ impl Labels {
             "tunnel",
             client = &*self.client,
             route = &*self.route,
-            endpoint = %self.config.endpoint,
+            endpoint = %self.lease.endpoint(),
             protocol = match self.kind {
                 Kind::Upgrade => "HTTP/1.1",
                 Kind::ExtendedConnect => "HTTP/2",

@@ -23,7 +23,7 @@ use wsgate_layer::{
 pub(crate) use self::labels::Labels;
 
 use self::{prefixed::Prefixed, relay::Relay};
-use crate::forward::UpstreamParts;
+use crate::{forward::UpstreamParts, upstream};
 
 /// What is known of a tunnel before its first byte.
 #[derive(Debug)]
@@ -63,7 +63,11 @@ fn start(upgraded: Upgraded, upstream: UpstreamParts, facts: Facts) {
     tunnel.promise_to_tell();
     let max_write = max_write(labels.kind);
     let client = ConnectionIo::from(upgraded);
-    let (io, from_upstream) = (upstream.io.into_inner(), upstream.read_buf);
+    let UpstreamParts {
+        io,
+        early_data: from_upstream,
+    } = upstream;
+    let is_shared = io.is_shared();
     if let Some(keepalive) = upstream_keepalive {
         // It has to follow the frames from the first byte on.
         let io = Prefixed::new(from_upstream, io);
@@ -72,6 +76,10 @@ fn start(upgraded: Upgraded, upstream: UpstreamParts, facts: Facts) {
         let relay = Relay::new(client, io, labels)
             .with_client_writes_of(max_write)
             .with_layers(tunnel);
+        let relay = match is_shared {
+            true => relay.with_shared_upstream(upstream::MAX_WRITE as u32),
+            false => relay,
+        };
         tokio::spawn(relay);
     } else {
         let relay = Relay::new(client, io, labels)
@@ -79,6 +87,10 @@ fn start(upgraded: Upgraded, upstream: UpstreamParts, facts: Facts) {
             .with_early_data(from_upstream);
         let relay = match is_layered {
             true => relay.with_layers(tunnel),
+            false => relay,
+        };
+        let relay = match is_shared {
+            true => relay.with_shared_upstream(upstream::MAX_WRITE as u32),
             false => relay,
         };
         tokio::spawn(relay);

@@ -2,16 +2,19 @@
 
 use std::{io, time::Duration};
 
-use wsgate_frame::Role;
+use wsgate_frame::{CloseCode, Role};
 use wsgate_layer::tunnel::{self, Tunnel};
 
 use super::direction::{Direction, End};
+use crate::upstream::Recall;
 
 /// What came first, and from which side: the reason why a tunnel ended.
 #[derive(Debug)]
 pub(super) enum First {
     /// A layer ended the tunnel.
     Layer(tunnel::End),
+    /// The group of its endpoint ended it.
+    Recalled(Recall),
     /// It sent a Close.
     Close(Role),
     /// It ended its connection without a Close.
@@ -51,7 +54,7 @@ impl First {
     /// Who did it; `None` for us.
     const fn side(&self) -> Option<Role> {
         match self {
-            Self::Layer(_) => None,
+            Self::Layer(_) | Self::Recalled(_) => None,
             Self::Close(side) | Self::Eof(side) | Self::Lost(side, _) => Some(*side),
         }
     }
@@ -59,6 +62,7 @@ impl First {
     fn cause(&self) -> String {
         match self {
             Self::Layer(end) => end.cause.to_string(),
+            Self::Recalled(recall) => recall.to_string(),
             Self::Close(_) => "close".to_owned(),
             Self::Eof(_) => "connection ended without a close".to_owned(),
             Self::Lost(..) => "connection lost".to_owned(),
@@ -84,9 +88,10 @@ pub(super) fn log(
         None => None,
     };
     let close = closer.and_then(|d| d.tracker().close());
-    let code = match layer {
-        Some(end) => Some(end.code),
-        None => close.and_then(|c| c.code()),
+    let code = match first {
+        Some(First::Layer(end)) => Some(end.code),
+        Some(First::Recalled(_)) => Some(CloseCode::SERVICE_RESTART),
+        _ => close.and_then(|c| c.code()),
     };
     let (client, upstream) = (
         from_client.tracker().counts(),

@@ -25,18 +25,6 @@ fn read_timeout(io: DuplexStream, upgrade: &Upgrade) -> ReadTimeoutIo<DuplexStre
     ReadTimeoutIo::new(io, Role::Client, &ReadTimeoutLayer::new(TEN), upgrade)
 }
 
-/// Reads a frame of a client and takes its mask off.
-async fn unmasked(io: &mut DuplexStream) -> Vec<u8> {
-    let mut head = [0; 6];
-    io.read_exact(&mut head).await.unwrap();
-    let mut payload = vec![0; usize::from(head[1] & 0x7f)];
-    io.read_exact(&mut payload).await.unwrap();
-    for (at, byte) in payload.iter_mut().enumerate() {
-        *byte ^= head[2 + at % 4];
-    }
-    [&[head[0], head[1] & 0x7f][..], &payload].concat()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_timeout_tells_both_sides_and_is_the_cause() {
     let (log, _guard) = Log::capture();

@@ -3,6 +3,7 @@
 mod ends;
 mod flow;
 mod layers;
+mod recall;
 
 use std::{
     io::{self, Write},
@@ -13,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
     task::JoinHandle,
@@ -24,7 +26,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use wsgate_layer::handshake::Kind;
 
 use super::{Labels, relay::Relay};
-use crate::config::Config;
+use crate::upstream::{EndpointSettings, Handshake, Lease, Upstream};
 
 /// Close 1000 "bye" as a server sends it, and masked with zeros as a client does.
 const SERVER_CLOSE: &[u8] = b"\x88\x05\x03\xe8bye";
@@ -40,21 +42,55 @@ fn relay(pipe: usize) -> (DuplexStream, DuplexStream, JoinHandle<()>) {
 }
 
 fn relay_of<C, U>(client: C, upstream: U) -> Relay<C, U> {
-    let endpoint = "http://127.0.0.1:9000".parse().unwrap();
+    relay_with(lease(), client, upstream)
+}
+
+fn relay_with<C, U>(lease: Lease, client: C, upstream: U) -> Relay<C, U> {
     let labels = Labels {
         client: "192.0.2.7:50000".into(),
         route: "/websocket".into(),
         kind: Kind::Upgrade,
-        config: Arc::new(Config::new(endpoint, None)),
+        lease,
         parent: None,
     };
     Relay::new(client, upstream, labels)
+}
+
+fn lease() -> Lease {
+    let endpoint = EndpointSettings::new("http://127.0.0.1:9000").unwrap();
+    let upstream = Upstream::single(endpoint).unwrap();
+    upstream
+        .tries()
+        .next(&handshake(&HeaderMap::new()))
+        .unwrap()
+}
+
+fn handshake(headers: &HeaderMap) -> Handshake<'_> {
+    Handshake {
+        headers,
+        path: "/websocket",
+        query: None,
+        client: None,
+        is_secure: true,
+    }
 }
 
 async fn expect(io: &mut DuplexStream, expected: &[u8]) {
     let mut seen = vec![0; expected.len()];
     io.read_exact(&mut seen).await.unwrap();
     assert_eq!(seen, expected);
+}
+
+/// Reads a frame of a client and takes its mask off.
+async fn unmasked(io: &mut DuplexStream) -> Vec<u8> {
+    let mut head = [0; 6];
+    io.read_exact(&mut head).await.unwrap();
+    let mut payload = vec![0; usize::from(head[1] & 0x7f)];
+    io.read_exact(&mut payload).await.unwrap();
+    for (at, byte) in payload.iter_mut().enumerate() {
+        *byte ^= head[2 + at % 4];
+    }
+    [&[head[0], head[1] & 0x7f][..], &payload].concat()
 }
 
 async fn expect_end(io: &mut DuplexStream) {
