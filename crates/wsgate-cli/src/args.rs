@@ -1,18 +1,19 @@
 //! The command line as written. What it means is decided in [`plan`](crate::plan).
 
 mod tunnels;
+mod upstreams;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use humantime::Duration;
 use tracing_subscriber::filter::LevelFilter;
-use wsgate::{
-    proxy::WebSocketProxy,
-    server::{DevelopmentCa, ServerError},
-};
+use wsgate::server::{DevelopmentCa, ServerError};
 
-pub(crate) use self::tunnels::{DrainArgs, LimitArgs, OrOff, TunnelArgs};
+pub(crate) use self::{
+    tunnels::{DrainArgs, LimitArgs, OrOff, TunnelArgs},
+    upstreams::{GroupArgs, UpstreamArgs},
+};
 
 /// wss:// in front of WebSocket upstreams
 ///
@@ -128,6 +129,9 @@ pub(crate) struct GatewayArgs {
     pub(crate) upstream: UpstreamArgs,
 
     #[command(flatten)]
+    pub(crate) group: GroupArgs,
+
+    #[command(flatten)]
     pub(crate) threads: ThreadArgs,
 
     #[command(flatten)]
@@ -142,11 +146,16 @@ pub(crate) struct RoutingArgs {
     /// URL is http://host:port, https://host:port (ws:// and wss:// mean the same) or
     /// unix:/run/app.sock. The longest PATH wins.
     ///
+    /// Several URLs, with commas between them, are a group of endpoints that share the WebSockets; behind
+    /// each may stand weight=N, max-tunnels=N and backup, as in '/ws=http://a:1 weight=2,http://b:1'.
+    /// Endpoints are found by dns:http://name:port (all addresses of the name), srv:_service._tcp.name,
+    /// or file:/path with one endpoint a line, and come and go as those change.
+    ///
     /// A URL without a path leaves the path of requests as it is. One with a path, if only /, puts it
     /// in the place of PATH, letter by letter as nginx's proxy_pass does: with
     /// /websocket/=http://127.0.0.1:9000/app/ the upstream is asked for /app/room where the client
     /// asks for /websocket/room. Behind a socket the path is written unix:/run/app.sock:/app/.
-    #[arg(long = "route", value_name = "PATH=URL")]
+    #[arg(long = "route", value_name = "PATH=URL[,URL]")]
     pub(crate) routes: Vec<String>,
 }
 
@@ -165,53 +174,6 @@ pub(crate) struct AccessArgs {
     /// An address, or a network such as 10.0.0.0/8. Default: nobody's.
     #[arg(long = "trusted-proxy", value_name = "CIDR")]
     pub(crate) trusted_proxies: Vec<String>,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Upstreams")]
-pub(crate) struct UpstreamArgs {
-    /// How long a connection to an upstream may take, name and TLS included
-    #[arg(
-        long,
-        value_name = "DURATION",
-        default_value_t = WebSocketProxy::DEFAULT_CONNECT_TIMEOUT.into()
-    )]
-    pub(crate) connect_timeout: Duration,
-
-    /// How long an upstream may then take to answer the handshake
-    #[arg(
-        long,
-        value_name = "DURATION",
-        default_value_t = WebSocketProxy::DEFAULT_HANDSHAKE_TIMEOUT.into()
-    )]
-    pub(crate) handshake_timeout: Duration,
-
-    /// The Host that upstreams are sent: `client` (the client's own), `endpoint` (the upstream's
-    /// host and port), or a name
-    #[arg(long = "upstream-host", value_name = "HOST", default_value = "client")]
-    pub(crate) host: String,
-
-    /// Check upstreams with the CA certificates of this PEM file only. Default: the operating
-    /// system's
-    #[arg(long = "upstream-ca", value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-
-    /// Ask upstreams for the certificate of this name. Default: the host of the URL
-    #[arg(long = "upstream-server-name", value_name = "NAME")]
-    pub(crate) server_name: Option<String>,
-
-    /// Show upstreams this certificate, as a PEM file
-    #[arg(long = "upstream-cert", value_name = "FILE", requires = "key")]
-    pub(crate) certificate: Option<PathBuf>,
-
-    /// The private key of --upstream-cert, as a PEM file
-    #[arg(
-        id = "key",
-        long = "upstream-key",
-        value_name = "FILE",
-        requires = "certificate"
-    )]
-    pub(crate) key: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -259,6 +221,8 @@ Examples:
   wsgate --listen 0.0.0.0:443 --redirect-http 0.0.0.0:80 \\
       --cert example.com.pem --key example.com.key \\
       --route /websocket=http://127.0.0.1:9000 --route /live/=unix:/run/live.sock:/
+  wsgate --listen 0.0.0.0:443 --cert example.com.pem --key example.com.key \\
+      --route /websocket=http://10.0.0.1:9000,http://10.0.0.2:9000 --health-check http:/health
 
 Durations are written 500ms, 5s, 1m or 1h 30m.";
 

@@ -59,11 +59,15 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         say(&ca.trust_instructions());
         return Ok(());
     }
-    let plan = Plan::new(args)?;
-    // The workers do the rest.
+    // The workers serve. Here is what belongs to all: signals, and what groups of endpoints do by
+    // themselves.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let plan = {
+        let _inside = runtime.enter();
+        Plan::new(args)?
+    };
     let served = runtime.block_on(serve(plan));
     // Reading a file cannot be cancelled, and is nothing to wait for.
     runtime.shutdown_background();

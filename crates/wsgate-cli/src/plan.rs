@@ -1,6 +1,7 @@
 //! What to do: made from the command line in one place, and right from then on.
 
 mod stack;
+mod upstream;
 
 use std::{collections::HashSet, error::Error, net::SocketAddr, num::NonZeroUsize, path::Path};
 
@@ -20,7 +21,10 @@ use wsgate::{
     server::{DevelopmentCa, Hsts, ServerError, Tls},
 };
 
-use self::stack::{Stack, some_time_or_off};
+use self::{
+    stack::{Stack, some_time_or_off},
+    upstream::Grouping,
+};
 use crate::{
     app,
     args::{AccessArgs, Args, Command, GatewayArgs, ServeArgs, UpstreamArgs},
@@ -116,6 +120,18 @@ pub(crate) enum PlanError {
     },
     #[error("{0} is about TLS, and no route leads to https:// or wss://")]
     NoUpstreamTls(&'static str),
+    #[error(
+        "{0} is about routes with several endpoints, and there is none: write --route PATH=URL,URL, or \
+         PATH=dns:URL"
+    )]
+    NoGroup(&'static str),
+    #[error("--sticky-key is the key of --balance sticky-cookie, and that is not there")]
+    KeyOfNoCookie,
+    #[error("--sticky-key {file}")]
+    StickyKey {
+        file: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
     #[error(transparent)]
     DevelopmentCa(#[from] ServerError),
 }
@@ -252,9 +268,14 @@ fn routes(args: &GatewayArgs, trusted: &TrustedProxies) -> Result<Vec<Route>, Pl
         return Err(PlanError::TwoRoutes(twice.path.clone()));
     }
 
-    let tls = match specs.iter().any(|spec| spec.tls) {
-        true => Some(upstream_tls(&args.upstream)?),
-        false => no_upstream_tls(&args.upstream).map(|()| None)?,
+    let grouping = Grouping::new(args, &specs)?;
+    let given = given_tls(&args.upstream);
+    let may_have_tls = specs.iter().any(RouteSpec::has_file) && given.is_some();
+    let tls = match (specs.iter().any(RouteSpec::has_tls), given) {
+        (true, _) => Some(upstream_tls(&args.upstream)?),
+        (false, Some(_)) if may_have_tls => Some(upstream_tls(&args.upstream)?),
+        (false, Some(option)) => return Err(PlanError::NoUpstreamTls(option)),
+        (false, None) => None,
     };
     let origin = origin(&args.access)?;
     let keepalive = args.tunnels.upstream_keepalive;
@@ -264,7 +285,13 @@ fn routes(args: &GatewayArgs, trusted: &TrustedProxies) -> Result<Vec<Route>, Pl
     let host = UpstreamHost::parse(&args.upstream.host)?;
 
     let route = |(written, spec): (&String, RouteSpec)| {
-        let proxy = proxy(&spec, tls.as_ref())
+        let proxy = grouping.proxy(&spec, tls.as_ref());
+        let proxy = proxy.map_err(|error| refused(written, error))?;
+        // Replaced by itself where nothing is to change, as then a path with `..` is refused: an upstream
+        // that resolves it would answer for more than the route lets out.
+        let replacement = spec.replacement.as_ref().unwrap_or(&spec.path);
+        let proxy = proxy
+            .replace_prefix(&spec.path, replacement)
             .map_err(|error| refused(written, error))?
             .origin(origin.clone())
             .trusted_proxies(trusted.clone())
@@ -286,20 +313,6 @@ fn routes(args: &GatewayArgs, trusted: &TrustedProxies) -> Result<Vec<Route>, Pl
         })
     };
     written.iter().zip(specs).map(route).collect()
-}
-
-fn proxy(
-    spec: &RouteSpec,
-    tls: Option<&UpstreamTls>,
-) -> Result<WebSocketProxy, Box<dyn Error + Send + Sync>> {
-    let proxy = match tls {
-        Some(tls) if spec.tls => WebSocketProxy::to_with_tls(&spec.endpoint, tls.clone())?,
-        _ => WebSocketProxy::to(&spec.endpoint)?,
-    };
-    // Replaced by itself where nothing is to change, as then a path with `..` is refused: an upstream
-    // that resolves it would answer for more than the route lets out.
-    let replacement = spec.replacement.as_ref().unwrap_or(&spec.path);
-    Ok(proxy.replace_prefix(&spec.path, replacement)?)
 }
 
 fn refused(route: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> PlanError {
@@ -353,17 +366,15 @@ fn upstream_tls(args: &UpstreamArgs) -> Result<UpstreamTls, PlanError> {
     Ok(tls)
 }
 
-/// Options that nothing would come of are a misunderstanding.
-fn no_upstream_tls(args: &UpstreamArgs) -> Result<(), PlanError> {
+/// The first option that is about TLS. One that nothing would come of is a misunderstanding.
+fn given_tls(args: &UpstreamArgs) -> Option<&'static str> {
     let given = [
         ("--upstream-ca", args.ca.is_some()),
         ("--upstream-cert", args.certificate.is_some()),
         ("--upstream-server-name", args.server_name.is_some()),
     ];
-    match given.into_iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(PlanError::NoUpstreamTls(option)),
-        None => Ok(()),
-    }
+    let first = given.into_iter().find(|(_, given)| *given);
+    first.map(|(option, _)| option)
 }
 
 fn option(name: &str, file: &Path) -> String {

@@ -1,4 +1,4 @@
-//! `PATH=URL`, what one `--route` says.
+//! `PATH=URL[,URL…]`, what one `--route` says.
 
 use axum::http::uri::PathAndQuery;
 
@@ -7,13 +7,22 @@ use axum::http::uri::PathAndQuery;
 pub(crate) struct RouteSpec {
     /// The route serves this path and what is beneath it.
     pub(crate) path: String,
-    /// The URL as it was written.
+    /// The URLs as they were written.
     pub(crate) url: String,
-    /// Where the upstream listens: the URL without its path.
-    pub(crate) endpoint: String,
+    /// Never empty.
+    pub(crate) endpoints: Vec<EndpointSpec>,
     /// What takes the place of `path` on the way to the upstream.
     pub(crate) replacement: Option<String>,
-    /// Whether the upstream speaks TLS.
+}
+
+/// One of its URLs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EndpointSpec {
+    /// Where it listens, or how it is found: the URL without its path.
+    pub(crate) endpoint: String,
+    /// What stands behind the URL: `weight=2 backup`.
+    pub(crate) options: String,
+    /// Whether it speaks TLS.
     pub(crate) tls: bool,
 }
 
@@ -34,6 +43,11 @@ pub(crate) enum RouteError {
     Pattern(String),
     #[error("the URL has a `?` or `#`, which a route does not pass on: the client's own query is")]
     Query,
+    #[error(
+        "one URL has another path than the others: WebSockets that may go to either need the same \
+         path there"
+    )]
+    Paths,
 }
 
 // ===== impl RouteSpec =====
@@ -44,29 +58,79 @@ impl RouteSpec {
         if path.contains(['{', '}', '*']) || path.split('/').any(|s| s.starts_with(':')) {
             return Err(RouteError::Pattern(path.to_owned()));
         }
-        let (endpoint, replacement) = split(url);
         let path = checked(path)?;
-        if endpoint.contains(['?', '#']) || replacement.is_some_and(|r| r.contains(['?', '#'])) {
-            return Err(RouteError::Query);
+        let (mut endpoints, mut replacements) = (Vec::new(), Vec::new());
+        for written in url.split(',').map(str::trim) {
+            let (written, options) = written.split_once(' ').unwrap_or((written, ""));
+            let (endpoint, replacement) = split(written);
+            if written.contains(['?', '#']) {
+                return Err(RouteError::Query);
+            }
+            replacements.push(replacement.map(checked).transpose()?);
+            endpoints.push(EndpointSpec {
+                endpoint: endpoint.to_owned(),
+                options: options.trim().to_owned(),
+                tls: speaks_tls(endpoint),
+            });
+        }
+        let replacement = replacements.pop().expect("a split has one piece at least");
+        if replacements.iter().any(|other| *other != replacement) {
+            return Err(RouteError::Paths);
         }
         Ok(Self {
             path,
             url: url.to_owned(),
-            endpoint: endpoint.to_owned(),
-            replacement: replacement.map(checked).transpose()?,
-            tls: speaks_tls(endpoint),
+            endpoints,
+            replacement,
         })
+    }
+
+    /// Whether any of them speaks TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.tls)
+    }
+
+    /// Whether any is found in a file, which may have endpoints of all kinds.
+    pub(crate) fn has_file(&self) -> bool {
+        let mut endpoints = self.endpoints.iter();
+        endpoints.any(|endpoint| endpoint.endpoint.starts_with("file:"))
+    }
+
+    /// Whether there are several endpoints, or may be.
+    pub(crate) fn is_group(&self) -> bool {
+        self.endpoints.len() > 1 || self.endpoints.iter().any(EndpointSpec::is_source)
     }
 }
 
+// ===== impl EndpointSpec =====
+
+impl EndpointSpec {
+    /// Whether it is no endpoint, but a place where some are found.
+    pub(crate) fn is_source(&self) -> bool {
+        SOURCES
+            .iter()
+            .any(|source| self.endpoint.starts_with(source))
+    }
+}
+
+/// What stands before a place where endpoints are found.
+const SOURCES: &[&str] = &["dns:", "srv:", "file:"];
+
 /// As the library has it, to which HTTPS is https.
 fn speaks_tls(endpoint: &str) -> bool {
+    let sources = SOURCES.iter();
+    let mut found = sources.filter_map(|source| endpoint.strip_prefix(source));
+    let endpoint = found.next().unwrap_or(endpoint);
     let scheme = endpoint.split_once("://").map(|(scheme, _)| scheme);
     scheme.is_some_and(|s| s.eq_ignore_ascii_case("https") || s.eq_ignore_ascii_case("wss"))
 }
 
 /// The endpoint, and the path behind it if there is one.
 fn split(url: &str) -> (&str, Option<&str>) {
+    // The path of a file is not one that requests could have.
+    if url.starts_with("file:") {
+        return (url, None);
+    }
     // nginx has the scheme before a socket too.
     let url = match url.strip_prefix("http://") {
         Some(socket) if socket.starts_with("unix:") => socket,
@@ -129,11 +193,33 @@ mod tests {
             ),
         ] {
             let spec = RouteSpec::parse(route).unwrap();
+            let [only] = &*spec.endpoints else {
+                panic!("{spec:?}");
+            };
             assert_eq!(
-                (&*spec.path, &*spec.endpoint, spec.replacement.as_deref()),
+                (&*spec.path, &*only.endpoint, spec.replacement.as_deref()),
                 (path, endpoint, replacement)
             );
         }
+    }
+
+    #[test]
+    fn several_urls_share_a_path() {
+        let route = "/ws=http://a:1/app,https://b:2/app weight=2 backup, unix:/c:/app";
+        let spec = RouteSpec::parse(route).unwrap();
+        let endpoints = spec.endpoints.iter();
+        let endpoints: Vec<_> = endpoints
+            .map(|e| (&*e.endpoint, &*e.options, e.tls))
+            .collect();
+        assert_eq!(
+            endpoints,
+            [
+                ("http://a:1", "", false),
+                ("https://b:2", "weight=2 backup", true),
+                ("unix:/c", "", false)
+            ]
+        );
+        assert_eq!(spec.replacement.as_deref(), Some("/app"));
     }
 
     #[test]
@@ -145,6 +231,11 @@ mod tests {
             ("https://a", true),
             ("HTTPS://a", true),
             ("wss://a", true),
+            ("dns:http://a", false),
+            ("dns:https://a", true),
+            ("srv:wss://_ws._tcp.a", true),
+            ("srv:_ws._tcp.a", false),
+            ("file:/https://a", false),
         ] {
             assert_eq!(speaks_tls(endpoint), expected, "{endpoint}");
         }
@@ -166,7 +257,6 @@ mod tests {
             ("/é=http://a", path("/é")),
             ("/a/../b=http://a", path("/a/../b")),
             ("/ws=http://a/..", path("/..")),
-            ("/ws=http://a/a b", path("/a b")),
             ("/ws=unix:/run/a.sock:app", path("app")),
             ("/ws=unix:/run/a.sock:", path("")),
             ("/ws/{id}=http://a", pattern("/ws/{id}")),
@@ -175,6 +265,9 @@ mod tests {
             ("/ws=http://a/?b=c", RouteError::Query),
             ("/ws=http://a?b=c", RouteError::Query),
             ("/ws=http://a/#b", RouteError::Query),
+            ("/ws=http://a,http://b?c=d", RouteError::Query),
+            ("/ws=http://a/x,http://b/y", RouteError::Paths),
+            ("/ws=http://a,http://b/", RouteError::Paths),
         ] {
             assert_eq!(RouteSpec::parse(route), Err(expected), "{route}");
         }

@@ -156,8 +156,47 @@ fn routes_are_told_as_they_were_written() {
             panic!("{plan:?}");
         };
         assert_eq!((&*route.path, &*route.upstream), (path, upstream));
-        assert_eq!(route.proxy.endpoint().to_string(), endpoint);
+        assert_eq!(route.proxy.upstream().name(), endpoint);
     }
+}
+
+#[test]
+fn several_endpoints_are_a_group() {
+    let routes = "--route /a=http://b:1,http://c:1 --tries 2 --balance hash:client";
+    let plan = plan(&format!("{CERTIFIED} {routes}")).unwrap();
+    let upstream = plan.routes()[0].proxy.upstream();
+    assert_eq!(upstream.name(), "/a");
+    assert_eq!(upstream.endpoints().len(), 2);
+}
+
+#[test]
+fn what_groups_cannot_do_is_named() {
+    #[track_caller]
+    fn check(more: &str, expected: &str) {
+        let error = plan(&format!("{CERTIFIED} {more}")).unwrap_err();
+        let chain = std::iter::successors(Some(&error as &dyn Error), |&e| e.source());
+        let words: Vec<_> = chain.map(ToString::to_string).collect();
+        let words = words.join(": ");
+        assert!(words.contains(expected), "{words}");
+    }
+    let one = "--route /a=http://b:1";
+    let two = "--route /a=http://b:1,http://c:1";
+    for option in ["--balance random", "--health-check tcp", "--rebalance"] {
+        check(&format!("{one} {option}"), "there is none: write --route");
+    }
+    check(&format!("{two},http://b:1"), "has http://b:1 twice");
+    check(&format!("{two} --sticky-key /k"), "is the key of --balance");
+    let sticky = format!("{two} --balance sticky-cookie");
+    check(
+        &format!("{sticky} --sticky-key /no/such"),
+        "--sticky-key /no/such",
+    );
+    check(&format!("{sticky} --rebalance"), "`/a`");
+    check(
+        "--route /a=dns:http://10.0.0.1:80",
+        "has no name to look up",
+    );
+    check("--route /a=file:/no/such", "/no/such");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod certificates;
 mod development;
 mod ending;
 mod errors;
+mod groups;
 mod log;
 mod process;
 mod routes;
