@@ -49,3 +49,36 @@ async fn layers_on_axum() {
         stopped.await.unwrap();
     }
 }
+
+/// Those of a room meet at one upstream, and the log tells where the tunnels are.
+#[tokio::test]
+async fn load_balance() {
+    let _trace = trace::init();
+    let address = SocketAddr::from(([127, 0, 0, 1], fixed_port()));
+    let mut command = Command::new(built("example-load-balance"));
+    command.arg(format!("{address}")).env("NO_COLOR", "1");
+    let mut example = Program::start(&mut command);
+    while !example.line().await.contains("listening on") {}
+    let target = Target::plain(address);
+
+    let mut clients = Vec::new();
+    // The letters are 97, 98 and 99.
+    for (room, upstream) in [
+        ("b", "third"),
+        ("a", "second"),
+        ("c", "first"),
+        ("b", "third"),
+    ] {
+        let mut client = target
+            .tunnel(Handshake::of(&format!("/rooms/{room}")))
+            .await;
+        let greeting = Frame::text(format!("this is the {upstream} upstream"));
+        assert_eq!(client.frame().await, greeting);
+        client.send(Frame::text("hello")).await;
+        assert_eq!(client.frame().await, Frame::text("hello"));
+        clients.push(client);
+    }
+    while !example.line().await.contains("live tunnels: [1, 1, 2]") {}
+    drop(clients);
+    while !example.line().await.contains("live tunnels: [0, 0, 0]") {}
+}

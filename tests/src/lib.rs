@@ -54,6 +54,7 @@ pub mod browser;
 pub mod bulk;
 pub mod certs;
 pub mod client;
+pub mod dns;
 pub mod gateway;
 pub mod nginx;
 pub mod peers;
@@ -80,3 +81,7 @@ mod from_nginx {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/layers.md")]
 mod layers {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/discovery.md")]
+mod discovery {}

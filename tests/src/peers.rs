@@ -131,6 +131,21 @@ impl Peer {
             Self::Python => "echo_server.py",
         };
         let options = serde_json::json!({ "subprotocols": subprotocols });
+        self.serve(script, &options).await
+    }
+
+    /// Starts an echo server of Python's `websockets` for many clients, of which it tells nothing; at
+    /// this port, or with 0 at a free one.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn quiet_server(port: u16) -> PeerServer {
+        let options = serde_json::json!({ "subprotocols": [], "port": port, "quiet": true });
+        Self::Python.serve("echo_server.py", &options).await
+    }
+
+    async fn serve(self, script: &str, options: &serde_json::Value) -> PeerServer {
         let mut program = Program::start(&mut self.command(script, &options.to_string()));
         match Event::parse(&program.line().await) {
             Event::Listening { port } => PeerServer {
@@ -257,6 +272,11 @@ impl PeerServer {
     /// Stops it where it is; it is killed when dropped.
     pub async fn freeze(&self) {
         self.program.freeze().await;
+    }
+
+    /// Kills it where it is (SIGKILL).
+    pub async fn kill(self) {
+        self.program.kill().await;
     }
 
     /// Ends it and returns what it saw that [`PeerServer::event`] has not returned.

@@ -236,6 +236,15 @@ impl Program {
         self.child.id().expect("it was not waited for yet")
     }
 
+    /// Sends it SIGHUP, at which many servers read their files again.
+    ///
+    /// # Panics
+    ///
+    /// When it is gone.
+    pub(crate) async fn reload(&self) {
+        self.signal("-HUP").await;
+    }
+
     async fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([signal, &self.id().to_string()])

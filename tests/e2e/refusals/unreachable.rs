@@ -17,7 +17,7 @@ use super::{check, proxy, refused};
 
 async fn fails(proxy: WebSocketProxy, status: u16, failure: &str, cause: &str) {
     let trace = trace::init();
-    let sentence = format!("upstream {} {failure}", proxy.endpoint());
+    let sentence = format!("upstream {} {failure}", proxy.upstream().name());
     let gateway = Gateway::proxying(proxy).await;
     for refused in refused(&gateway).await {
         check(&refused, status, &sentence);

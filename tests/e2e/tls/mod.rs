@@ -53,7 +53,7 @@ async fn reaches(proxy: WebSocketProxy) {
 
 /// Over each protocol the client is told what the upstream did, and the log why.
 async fn fails(trace: &Trace, proxy: WebSocketProxy, status: u16, failure: &str, cause: &str) {
-    let sentence = format!("upstream {} {failure}", proxy.endpoint());
+    let sentence = format!("upstream {} {failure}", proxy.upstream().name());
     let gateway = Gateway::proxying(proxy).await;
     for protocol in Protocol::BOTH {
         let visit = gateway

@@ -1,5 +1,5 @@
-"""An echo server made with `websockets`. Its one argument is JSON: { subprotocols }. It prints its
-port, then what happens, and ends when its standard input does."""
+"""An echo server made with `websockets`. Its one argument is JSON: { subprotocols, port, quiet }. It
+prints its port, then what happens unless it is to be quiet, and ends when its standard input does."""
 
 import asyncio
 import json
@@ -7,6 +7,11 @@ import sys
 
 from report import close, message, pairs, report
 from websockets.asyncio.server import serve
+
+
+async def echo_quietly(socket):
+    async for data in socket:
+        await socket.send(data)
 
 
 async def echo(socket):
@@ -21,9 +26,10 @@ async def echo(socket):
         close(socket)
 
 
-async def main(subprotocols):
+async def main(subprotocols, port=0, quiet=False):
     options = {"subprotocols": subprotocols or None, "max_size": None, "ping_interval": None}
-    async with serve(echo, "127.0.0.1", 0, **options) as server:
+    handler = echo_quietly if quiet else echo
+    async with serve(handler, "127.0.0.1", port, **options) as server:
         report("listening", port=server.sockets[0].getsockname()[1])
         await asyncio.to_thread(sys.stdin.read)
 

@@ -129,11 +129,7 @@ impl H2 {
             .await
             .expect("an answer")
             .into_parts();
-        let io = Stream {
-            send,
-            receive,
-            unread: Bytes::new(),
-        };
+        let io = Stream::new(send, receive);
         ((&head).into(), Box::new(io))
     }
 
@@ -236,13 +232,23 @@ const ONLY_HTTP1: &[&str] = &["Host", "Upgrade", "Connection", "Sec-WebSocket-Ke
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// A stream of HTTP/2 as a socket. It takes only what the peer's window has room for.
-struct Stream {
+pub(crate) struct Stream {
     send: SendStream<Bytes>,
     receive: RecvStream,
     unread: Bytes,
 }
 
 // ===== impl Stream =====
+
+impl Stream {
+    pub(crate) fn new(send: SendStream<Bytes>, receive: RecvStream) -> Self {
+        Self {
+            send,
+            receive,
+            unread: Bytes::new(),
+        }
+    }
+}
 
 impl AsyncRead for Stream {
     fn poll_read(

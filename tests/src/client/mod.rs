@@ -21,6 +21,7 @@ use crate::{Frame, ResponseHead, Tunnel};
 
 pub use h1::H1;
 pub use h2::H2;
+pub(crate) use h2::Stream as Http2Stream;
 
 /// Where to connect, under what name, and with what trust.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! Servers behind the gateway, on loopback ports and unix sockets.
 
 mod connection;
+pub mod http2;
 pub mod script;
 
 use std::fmt;
@@ -68,6 +69,16 @@ impl Upstream {
         let addr = listener
             .local_addr()
             .expect("a bound socket has an address");
+        Self::start(Some(addr), Listener::Tcp(listener), script)
+    }
+
+    /// The same on an address of one's own.
+    ///
+    /// # Panics
+    ///
+    /// When it is not free.
+    pub async fn at(addr: SocketAddr, script: Script) -> Self {
+        let listener = TcpListener::bind(addr).await.expect("a free address");
         Self::start(Some(addr), Listener::Tcp(listener), script)
     }
 

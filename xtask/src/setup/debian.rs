@@ -143,6 +143,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("certutil", "libnss3-tools"),
+    // Only the program: the package without `-base` is the service.
+    ("dnsmasq", "dnsmasq-base"),
     ("nginx", "nginx-light"),
     ("node", "nodejs"),
     ("npm", "npm"),

@@ -1,0 +1,3 @@
+//! Groups of endpoints, as real processes.
+
+mod processes;
