@@ -8,6 +8,7 @@
 //! - [`tidy`]: rules about the tree that no compiler knows, the arrows between crates first of all;
 //! - [`features`], [`deny`]: feature combinations, dependencies; steps of `ci` that also run alone;
 //! - [`compare`]: our gateway against other proxies, and the report about it;
+//! - [`simulate`]: how evenly each balancing policy spreads tunnels, and the page about it;
 //! - [`mod@bench`], [`fuzz`], [`certs`]: for work by hand.
 //!
 //! Progress goes to stderr, the programs' own output goes where they send it.
@@ -21,6 +22,7 @@ mod features;
 mod fuzz;
 mod process;
 mod setup;
+mod simulate;
 mod test;
 mod tidy;
 mod tools;
@@ -65,6 +67,8 @@ enum Task {
     ///
     /// Installs the other proxies from PyPI, Debian and crates.io if they are missing.
     Compare(compare::Options),
+    /// Simulate ten thousand tunnels under each balancing policy, and write docs/balancing.md.
+    Simulate,
     /// Run each fuzz target for a while. Needs the nightly toolchain and cargo-fuzz.
     Fuzz {
         /// Seconds for each target.
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Task::Deny => deny::run(&workspace).map(|note| note.iter().for_each(|note| say(note))),
         Task::Bench(args) => bench::run(&workspace, &args),
         Task::Compare(options) => compare::run(&workspace, &options),
+        Task::Simulate => simulate::run(&workspace),
         Task::Fuzz { seconds } => fuzz::run(&workspace, seconds),
         Task::Certs { dir, names } => certs::run(&workspace, dir, &names),
     });

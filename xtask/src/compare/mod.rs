@@ -14,7 +14,7 @@ mod install;
 mod machine;
 mod measures;
 mod peers;
-mod plot;
+pub(crate) mod plot;
 mod program;
 mod report;
 mod results;

@@ -31,10 +31,10 @@ pub(crate) struct Bar {
 pub(crate) struct Theme {
     /// In the name of the file.
     pub(crate) name: &'static str,
-    text: &'static str,
-    muted: &'static str,
-    grid: &'static str,
-    ours: &'static str,
+    pub(crate) text: &'static str,
+    pub(crate) muted: &'static str,
+    pub(crate) grid: &'static str,
+    pub(crate) ours: &'static str,
     other: &'static str,
     whisker: &'static str,
 }
@@ -208,14 +208,14 @@ fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * 7.4
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
 }
 
-const FONT: &str =
+pub(crate) const FONT: &str =
     "-apple-system, BlinkMacSystemFont, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif";
 
 const WIDTH: f64 = 840.0;

@@ -49,11 +49,15 @@ fn profile(program: &Program, scenario: &str, tunnels: u32, folder: &Path) -> Re
 }
 
 /// As `tests/heap` calls them, and as we do.
-const SCENARIOS: [(&str, &str); 3] = [
+const SCENARIOS: [(&str, &str); 4] = [
     ("http1", "An idle tunnel: wss over HTTP/1.1 in, ws out"),
     (
         "http2",
         "An idle tunnel: one of 100 on a connection of HTTP/2",
+    ),
+    (
+        "shared",
+        "An idle tunnel: wss over HTTP/1.1 in, one of 100 on a connection of HTTP/2 out",
     ),
     (
         "layers",
