@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use humantime::Duration;
 use wsgate::proxy::{
     WebSocketProxy,
-    upstream::{BalanceKind, Http2, Upstream, health::HealthCheck},
+    upstream::{BalanceKind, Http2, health::HealthCheck},
 };
 
 use super::OrOff;
@@ -58,6 +58,8 @@ pub(crate) struct UpstreamArgs {
     pub(crate) key: Option<PathBuf>,
 
     /// Whether upstreams are asked for WebSockets over HTTP/2, many on one connection
+    ///
+    /// Those that are found by dns:, srv: or file: get HTTP/1.1.
     #[arg(long = "upstream-http2", value_name = "WHEN", default_value = "off")]
     pub(crate) http2: Http2Arg,
 }
@@ -76,13 +78,14 @@ pub(crate) struct GroupArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) sticky_key: Option<PathBuf>,
 
-    /// To how many endpoints a handshake is sent at most, where they refuse it or do not answer
-    #[arg(long, value_name = "N", default_value_t = Upstream::DEFAULT_TRIES.try_into().expect("not 0"))]
-    pub(crate) tries: NonZeroUsize,
+    /// To how many endpoints a handshake is sent at most, where they refuse it or do not answer.
+    /// Default: 3
+    #[arg(long, value_name = "N")]
+    pub(crate) tries: Option<NonZeroUsize>,
 
-    /// How long all tries of a handshake may take
-    #[arg(long, value_name = "DURATION", default_value_t = Upstream::DEFAULT_DEADLINE.into())]
-    pub(crate) tries_timeout: Duration,
+    /// How long all tries of a handshake may take. Default: 15s
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) tries_timeout: Option<Duration>,
 
     /// Ask endpoints whether they are well: tcp, http:/path, or websocket:/path for a handshake and a
     /// ping. Default: only the clients' handshakes tell

@@ -181,7 +181,12 @@ fn what_groups_cannot_do_is_named() {
     }
     let one = "--route /a=http://b:1";
     let two = "--route /a=http://b:1,http://c:1";
-    for option in ["--balance random", "--health-check tcp", "--rebalance"] {
+    for option in [
+        "--balance random",
+        "--tries 2",
+        "--health-check tcp",
+        "--rebalance",
+    ] {
         check(&format!("{one} {option}"), "there is none: write --route");
     }
     check(&format!("{two},http://b:1"), "has http://b:1 twice");

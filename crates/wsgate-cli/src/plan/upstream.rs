@@ -1,6 +1,6 @@
 //! Where a route leads: to one endpoint, or to a group of them.
 
-use std::{error::Error, fs, path::Path, time::Duration};
+use std::{error::Error, fs, num::NonZeroUsize, path::Path, time::Duration};
 
 use wsgate::proxy::{
     UpstreamTls, WebSocketProxy,
@@ -23,8 +23,8 @@ pub(super) struct Grouping {
     balance: BalanceKind,
     /// Of the sticky cookie; `None` for one made by chance.
     key: Option<Vec<u8>>,
-    tries: usize,
-    deadline: Duration,
+    tries: Option<NonZeroUsize>,
+    deadline: Option<Duration>,
     check: Option<HealthCheck>,
     slow_start: Option<Duration>,
     close_removed: Option<Duration>,
@@ -42,6 +42,8 @@ impl Grouping {
         let group = &args.group;
         let given = [
             ("--balance", group.balance.is_some()),
+            ("--tries", group.tries.is_some()),
+            ("--tries-timeout", group.tries_timeout.is_some()),
             ("--health-check", group.health_check.is_some()),
             ("--slow-start", group.slow_start.on().is_some()),
             ("--close-removed", group.close_removed.on().is_some()),
@@ -61,8 +63,11 @@ impl Grouping {
         Ok(Self {
             key: key.map(sticky_key).transpose()?,
             balance,
-            tries: group.tries.get(),
-            deadline: some_time("--tries-timeout", group.tries_timeout)?,
+            tries: group.tries,
+            deadline: match group.tries_timeout {
+                Some(timeout) => Some(some_time("--tries-timeout", timeout)?),
+                None => None,
+            },
             check: check.map(|check| check.every(interval)),
             slow_start: some_time_or_off("--slow-start", group.slow_start)?,
             close_removed: some_time_or_off("--close-removed", group.close_removed)?,
@@ -86,10 +91,13 @@ impl Grouping {
     }
 
     fn upstream(&self, spec: &RouteSpec, tls: Option<&UpstreamTls>) -> Result<Upstream, BoxError> {
-        let mut builder = Upstream::builder(&spec.path)
-            .tries(self.tries)
-            .deadline(self.deadline)
-            .balance(self.policy()?);
+        let mut builder = Upstream::builder(&spec.path).balance(self.policy()?);
+        if let Some(tries) = self.tries {
+            builder = builder.tries(tries.get());
+        }
+        if let Some(deadline) = self.deadline {
+            builder = builder.deadline(deadline);
+        }
         for endpoint in &spec.endpoints {
             builder = self.add(builder, endpoint, tls)?;
         }

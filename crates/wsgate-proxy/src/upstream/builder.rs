@@ -169,7 +169,7 @@ impl UpstreamBuilder {
     /// Makes the group.
     ///
     /// On a tokio runtime, what the group does by itself begins here, else with the first handshake;
-    /// it ends when the last handle and the last tunnel are gone.
+    /// it ends with the last handle, of which each proxy has one. Tunnels live on without.
     ///
     /// # Errors
     ///
