@@ -58,7 +58,7 @@ pub struct Close {
 }
 
 /// What is wrong with the payload of a Close frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseFault {
     /// The payload is one byte long, half a code (RFC 6455 5.5.1).

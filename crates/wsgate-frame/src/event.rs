@@ -74,7 +74,7 @@ pub enum Event<'a> {
 ///
 /// After all but [`LengthOverflow`](Self::LengthOverflow) the tracker knows where it stands, and
 /// goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Violation {
     /// A length of more than 63 bits. The place is lost, and this is the tracker's last event.

@@ -124,6 +124,12 @@ impl Tracker {
         self
     }
 
+    /// Whose bytes it follows.
+    #[inline]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
     /// Takes the next bytes, and tells `on_event` what passed with them.
     ///
     /// However the bytes are cut into chunks, the events are the same and come in the same order;

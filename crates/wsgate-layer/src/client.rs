@@ -27,7 +27,7 @@
 //! ```
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -35,14 +35,32 @@ use axum::extract::ConnectInfo;
 use http::{Extensions, HeaderMap, HeaderName, Request, uri::Scheme};
 use ipnet::IpNet;
 
-use crate::handshake::tokens;
-
 /// The address at the other end of the request's connection, if the server told it.
 #[must_use]
 pub fn peer_addr(extensions: &Extensions) -> Option<SocketAddr> {
     extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map(|ConnectInfo(addr)| *addr)
+}
+
+/// What one client is told by: its IPv4 address, or the first 64 bits of its IPv6 address, since a single
+/// subscriber has all addresses with the same ones at hand (RFC 6177 2).
+///
+/// ```
+/// use std::net::IpAddr;
+///
+/// use wsgate_layer::client::subscriber;
+///
+/// let (home, away): (IpAddr, IpAddr) = ("2001:db8:0:1::a".parse()?, "2001:db8:0:1::b".parse()?);
+/// assert_eq!(subscriber(home), subscriber(away));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[must_use]
+pub fn subscriber(addr: IpAddr) -> IpAddr {
+    match addr.to_canonical() {
+        IpAddr::V6(addr) => Ipv6Addr::from_bits(addr.to_bits() >> 64 << 64).into(),
+        v4 => v4,
+    }
 }
 
 /// The scheme by which the request came: what the server put into its extensions as [`Scheme`],
@@ -111,9 +129,14 @@ impl TrustedProxies {
         if !self.contains(client) {
             return client;
         }
-        let hops: Vec<_> = tokens::members(headers, &X_FORWARDED_FOR).collect();
-        for hop in hops.into_iter().rev() {
-            let Some(addr) = parse_node(hop) else { break };
+        // Whatever is no address ends the chain. To pass it over would be to believe what stands before.
+        let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
+        let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        let hops = hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty());
+        for hop in hops {
+            let Some(addr) = str::from_utf8(hop).ok().and_then(parse_node) else {
+                break;
+            };
             client = addr;
             if !self.contains(client) {
                 break;
@@ -134,21 +157,24 @@ fn parse_network(entry: &str) -> Result<IpNet, TrustedProxyError> {
 
 /// An address as proxies write it: bare, in brackets, with or without a port.
 fn parse_node(node: &str) -> Option<IpAddr> {
-    let bare = node.trim_start_matches('[').trim_end_matches(']');
-    let addr = bare.parse::<IpAddr>().ok();
+    let inside = node.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
+    let addr = inside.unwrap_or(node).parse::<IpAddr>().ok();
     addr.or_else(|| node.parse::<SocketAddr>().ok().map(|a| a.ip()))
         .map(|a| a.to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[track_caller]
     fn client(trusted: &[&str], peer: &str, x_forwarded_for: &[&str], expected: &str) {
         let mut headers = HeaderMap::new();
         for line in x_forwarded_for {
-            headers.append(X_FORWARDED_FOR, line.parse().unwrap());
+            let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            headers.append(X_FORWARDED_FOR, line);
         }
         let trusted = TrustedProxies::new(trusted).unwrap();
         let client = trusted.client(peer.parse().unwrap(), &headers);
@@ -178,6 +204,19 @@ mod tests {
             &["1.1.1.1, unknown"],
             "10.0.0.1",
         );
+        client(
+            &["10.0.0.0/8"],
+            "10.0.0.1",
+            &["6.6.6.6", "\u{e9}, 1.1.1.1"],
+            "1.1.1.1",
+        );
+        client(
+            &["10.0.0.0/8"],
+            "10.0.0.1",
+            &["6.6.6.6, \u{e9}"],
+            "10.0.0.1",
+        );
+        client(&["::1"], "::1", &["[[2001:db8::7]"], "::1");
         client(&["::1"], "::1", &["[2001:db8::7]:4711"], "2001:db8::7");
         client(&["::1"], "::1", &["[2001:db8::7]"], "2001:db8::7");
         client(&["::1"], "::1", &["192.0.2.7:4711"], "192.0.2.7");

@@ -12,9 +12,11 @@
 //! ```
 //!
 //! - [`KeepaliveLayer`] pings quiet clients and finds dead ones; [`ReadTimeoutLayer`],
-//!   [`IdleTimeoutLayer`] and [`LifetimeLayer`] end WebSockets with a Close where others cut them.
+//!   [`IdleTimeoutLayer`] and [`LifetimeLayer`] end WebSockets with a Close where others cut them;
+//!   [`MessageTimeoutLayer`] and [`CloseTimeoutLayer`] those of clients that take their time.
 //! - [`OriginLayer`] keeps the pages of other sites out, [`LimitLayer`] bounds how many WebSockets
 //!   there are, how fast they come and what they send.
+//! - [`StrictFramesLayer`] closes with 1002 where a frame breaks the rules, on both sides.
 //! - [`Drain`] ends all of them in an orderly way when the server stops.
 //! - [`ObserveLayer`] tells logs, metrics, or an observer of your own, what becomes of each.
 //! - [`UpgradeHeadersLayer`] turns the handshake that came in into the one to send on to an
@@ -60,6 +62,7 @@ pub mod observe;
 pub mod origin;
 mod settings;
 pub mod stack;
+pub mod strict;
 pub mod timeout;
 pub mod tunnel;
 pub mod upgrade;
@@ -72,8 +75,20 @@ pub use self::{
     map_upgrade::MapUpgradeLayer,
     observe::ObserveLayer,
     origin::{OriginLayer, OriginPolicy},
-    timeout::{IdleTimeoutLayer, LifetimeLayer, ReadTimeoutLayer},
+    strict::StrictFramesLayer,
+    timeout::{
+        CloseTimeoutLayer, IdleTimeoutLayer, LifetimeLayer, MessageTimeoutLayer, ReadTimeoutLayer,
+    },
 };
 
 // What the layers take and tell in the words of the protocol.
-pub use wsgate_frame::{Close, CloseCode, Counts, Role};
+pub use wsgate_frame::{Close, CloseCode, Counts, Role, Violation};
+
+/// What the fuzz targets call: the laws that ordinary tests hold as well.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// A handler and a peer that talk through layers.
+    pub fn guard(bytes: &[u8]) {
+        crate::guard::tests::traffic::hold_for(bytes);
+    }
+}

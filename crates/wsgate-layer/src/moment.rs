@@ -22,6 +22,9 @@ pub(crate) struct Moment {
 /// The nanosecond of the origin.
 const MIDDLE: u64 = 1 << 63;
 
+/// By how much a timer may ring too late on a busy machine.
+const LATE: Duration = Duration::from_millis(100);
+
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 // ===== impl Moment =====
@@ -34,6 +37,16 @@ impl Moment {
     /// How much time has passed since then.
     pub(crate) fn elapsed(self) -> Duration {
         Self::now() - self
+    }
+
+    /// Whether this was a deadline that nobody was awake for: the process was stopped, or its machine,
+    /// or a handler did something else.
+    ///
+    /// What peers sent meanwhile need not have been seen by `now`. A process that is woken by SIGCONT
+    /// hears of its timers first: `epoll_wait` fails with EINTR, without a word of the sockets that have
+    /// become readable. So who judges a silence has to give the peer another chance.
+    pub(crate) fn was_missed(self, now: Self) -> bool {
+        now - self > LATE
     }
 
     /// So many nanoseconds after the origin.
@@ -133,6 +146,16 @@ mod tests {
             assert_eq!(earlier - later, Duration::ZERO);
             assert_eq!((earlier + hour, later - hour), (later, earlier));
         }
+    }
+
+    #[test]
+    fn a_deadline_is_missed_when_nobody_comes_for_a_while() {
+        let deadline = Moment::from(*ORIGIN);
+        for (late, missed) in [(0, false), (100, false), (101, true), (60_000, true)] {
+            let now = deadline + Duration::from_millis(late);
+            assert_eq!(deadline.was_missed(now), missed, "{late}");
+        }
+        assert!(!deadline.was_missed(deadline - LATE * 2));
     }
 
     #[test]

@@ -29,7 +29,7 @@ use std::{
 };
 
 use http::Extensions;
-use wsgate_frame::{CloseCode, Role};
+use wsgate_frame::{CloseCode, Role, Violation};
 
 /// One WebSocket, from its handshake on. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +45,8 @@ pub struct End {
     pub cause: Cause,
     /// What the peers were told, where one could still be told.
     pub code: CloseCode,
-    /// On whose side the layer stands: which peer gave no sign of life, say.
+    /// On whose side the layer stands: which peer gave no sign of life, say. With a
+    /// [`Cause::ProtocolError`] it is the one that broke the rule, whoever that was.
     pub peer: Role,
 }
 
@@ -61,10 +62,19 @@ pub enum Cause {
     IdleTimeout,
     /// It has lived as long as it may.
     Lifetime,
+    /// The client did not finish a frame that it had begun.
+    FrameTimeout,
+    /// The client did not finish a message that it had begun.
+    MessageTimeout,
+    /// It did not end in time after a Close.
+    CloseTimeout,
     /// The server is being drained.
     Drain,
     /// The client went beyond a limit.
     Limit(Limit),
+    /// One of the two broke a rule of the protocol, and a layer is [strict](crate::strict). `Display`
+    /// leaves out which rule, as the cause is a label of metrics.
+    ProtocolError(Violation),
 }
 
 /// What may be limited. `Display` is the word for the log.
@@ -75,6 +85,8 @@ pub enum Limit {
     Tunnels,
     /// Live tunnels of one client.
     TunnelsPerClient,
+    /// Handshakes that wait for their answer, in all.
+    PendingHandshakes,
     /// Handshakes per second of one client.
     HandshakeRate,
     /// The size of a frame.
@@ -83,6 +95,8 @@ pub enum Limit {
     MessageSize,
     /// Messages per second of one tunnel.
     MessageRate,
+    /// Frames per second of one tunnel.
+    FrameRate,
     /// Bytes per second of one tunnel.
     ByteRate,
 }
@@ -100,6 +114,9 @@ struct Shared {
     end: OnceLock<End>,
     over: AtomicBool,
     told: AtomicBool,
+    /// Whether it was said of the client, and of the server, that nobody knows any more where its frames
+    /// begin.
+    lost: [AtomicBool; 2],
     upstream: OnceLock<Arc<str>>,
     /// Set while the handshake passes the layers, read from then on.
     watcher: Mutex<Option<Arc<dyn Watch>>>,
@@ -158,6 +175,23 @@ impl Tunnel {
         self.shared.over.store(true, Ordering::Relaxed);
     }
 
+    /// Warns that nobody knows any more where the frames of this side begin: from then on no frame
+    /// can be put between them. Once for each side, however many see it; who has a span of its own for
+    /// the tunnel enters it before.
+    pub fn warn_of_lost_frames(&self, side: Role) {
+        let lost = &self.shared.lost[usize::from(side == Role::Server)];
+        if !lost.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                side = match side {
+                    Role::Client => "client",
+                    Role::Server => "server",
+                },
+                "a frame length of more than 63 bits: no frame of ours can be put between this side's any \
+                 more, neither pings nor a Close"
+            );
+        }
+    }
+
     pub(crate) fn watch(&self, watcher: Arc<dyn Watch>) {
         let mut slot = self.watcher();
         *slot = Some(match slot.take() {
@@ -211,6 +245,17 @@ impl Watch for Both {
 
 // ===== impl Cause =====
 
+impl Cause {
+    /// The rule that was broken, if that was the cause.
+    #[must_use]
+    pub const fn violation(&self) -> Option<Violation> {
+        match self {
+            Self::ProtocolError(violation) => Some(*violation),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -218,8 +263,12 @@ impl fmt::Display for Cause {
             Self::ReadTimeout => "read timeout",
             Self::IdleTimeout => "idle timeout",
             Self::Lifetime => "lifetime",
+            Self::FrameTimeout => "frame timeout",
+            Self::MessageTimeout => "message timeout",
+            Self::CloseTimeout => "close timeout",
             Self::Drain => "drain",
             Self::Limit(limit) => return limit.fmt(f),
+            Self::ProtocolError(_) => "protocol error",
         })
     }
 }
@@ -231,10 +280,12 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Self::Tunnels => "tunnels",
             Self::TunnelsPerClient => "tunnels per client",
+            Self::PendingHandshakes => "pending handshakes",
             Self::HandshakeRate => "handshake rate",
             Self::FrameSize => "frame size",
             Self::MessageSize => "message size",
             Self::MessageRate => "message rate",
+            Self::FrameRate => "frame rate",
             Self::ByteRate => "byte rate",
         })
     }

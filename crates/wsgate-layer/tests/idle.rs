@@ -11,27 +11,28 @@ use wsgate_frame::Role;
 
 use self::support::{
     Bare, Client, Drained, Handler, IdleTimeout, Incoming, Keepalive, Lifetime, Limit, LimitAll,
-    Observe, ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Socket, Stack, Three,
-    log, runtime, waker,
+    Observe, ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Socket, Stack, Strict,
+    Three, log, runtime, waker,
 };
 
 /// The numbers are those of the table in `docs/layers.md`, of a machine of 64 bits.
 #[test]
 fn an_idle_websocket_stays_small() {
     log();
-    check::<Keepalive>("keepalive", 544, 4);
-    check::<ReadTimeout>("read timeout", 544, 4);
-    check::<IdleTimeout>("idle timeout", 592, 5);
-    check::<Lifetime>("lifetime", 544, 4);
-    check::<Limit>("limit", 598, 4);
-    check::<LimitAll>("limit, everything", 745, 6);
+    check::<Keepalive>("keepalive", 552, 4);
+    check::<ReadTimeout>("read timeout", 552, 4);
+    check::<IdleTimeout>("idle timeout", 600, 5);
+    check::<Lifetime>("lifetime", 552, 4);
+    check::<Limit>("limit", 614, 4);
+    check::<LimitAll>("limit, everything", 825, 7);
     check::<Origin>("origin", 0, 0);
-    check::<Drained>("drain", 512, 4);
-    check::<Observe>("observe", 504, 4);
-    check::<ObserveLog>("observe, log", 506, 4);
-    check::<Three>("three layers", 696, 5);
-    check::<Recommended>("the stack", 910, 6);
-    check::<RecommendedLog>("the stack, log", 1022, 7);
+    check::<Strict>("strict frames", 440, 3);
+    check::<Drained>("drain", 520, 4);
+    check::<Observe>("observe", 512, 4);
+    check::<ObserveLog>("observe, log", 514, 4);
+    check::<Three>("three layers", 704, 5);
+    check::<Recommended>("the stack", 926, 6);
+    check::<RecommendedLog>("the stack, log", 1038, 7);
 }
 
 /// Compares what a WebSocket with these layers holds above one without. It may become somewhat more

@@ -3,9 +3,21 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wsgate_frame::{CloseCode, Event, Header, Rsv, Tracker};
+use wsgate_seeds::replay;
 
 use crate::generate::{conversation, cuts, header, mutated_header, role, rsv, unruly_stream};
-use crate::laws::{control, header as header_law, tracker};
+use crate::laws::{close, control, header as header_law, tracker};
+
+#[test]
+fn what_fuzzing_came_upon() {
+    replay("header", |bytes| {
+        header_law::agrees_with_tungstenite(bytes);
+        header_law::consumes_nothing_until_whole(bytes);
+    });
+    replay("tracker", tracker::holds_for);
+    replay("control", control::gives_back_what_was_put_in);
+    replay("close", close::is_as_it_is_read);
+}
 
 proptest! {
     #[test]

@@ -4,7 +4,8 @@ use wsgate_layer::upgrade::pair;
 
 use super::support::{
     Bare, Client, Drained, Handler, IdleTimeout, Incoming, Keepalive, Lifetime, Limit, LimitAll,
-    Observe, ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Stack, Three, runtime,
+    Observe, ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Stack, Strict, Three,
+    runtime,
 };
 
 /// From the request to the stream that the handler gets.
@@ -12,8 +13,8 @@ use super::support::{
     sample_count = 500,
     sample_size = 20,
     types = [
-        Bare, Keepalive, ReadTimeout, IdleTimeout, Lifetime, Limit, LimitAll, Origin, Drained,
-        Observe, ObserveLog, Three, Recommended, RecommendedLog,
+        Bare, Keepalive, ReadTimeout, IdleTimeout, Lifetime, Limit, LimitAll, Origin, Strict,
+        Drained, Observe, ObserveLog, Three, Recommended, RecommendedLog,
     ],
 )]
 fn open<S: Stack>(bencher: Bencher<'_, '_>) {

@@ -6,8 +6,8 @@ use wsgate_frame::Role;
 
 use super::support::{
     Bare, Client, Drained, Handler, IdleTimeout, Incoming, Keepalive, Lifetime, Limit, LimitAll,
-    Observe, ObserveLog, ReadTimeout, Recommended, RecommendedLog, Socket, Stack, Three, runtime,
-    waker,
+    Observe, ObserveLog, ReadTimeout, Recommended, RecommendedLog, Socket, Stack, Strict, Three,
+    runtime, waker,
 };
 
 /// A message is read and answered, and the next one is waited for: a read, a write, a flush, and a
@@ -17,7 +17,7 @@ use super::support::{
     sample_count = 500,
     sample_size = 500,
     types = [
-        Bare, Keepalive, ReadTimeout, IdleTimeout, Lifetime, Limit, LimitAll, Drained, Observe,
+        Bare, Keepalive, ReadTimeout, IdleTimeout, Lifetime, Limit, LimitAll, Strict, Drained, Observe,
         ObserveLog, Three, Recommended, RecommendedLog,
     ],
 )]
@@ -35,7 +35,7 @@ fn echo<S: Stack>(bencher: Bencher<'_, '_>, payload: usize) {
     sample_count = 500,
     sample_size = 500,
     types = [
-        Bare, Keepalive, ReadTimeout, IdleTimeout, Lifetime, Limit, LimitAll, Drained, Observe,
+        Bare, Keepalive, ReadTimeout, IdleTimeout, Lifetime, Limit, LimitAll, Strict, Drained, Observe,
         ObserveLog, Three, Recommended, RecommendedLog,
     ],
 )]

@@ -1,12 +1,12 @@
-//! The beginning of a frame that the handler does not see yet.
+//! The beginning of a frame that the other end does not see yet.
 
 use tokio::io::ReadBuf;
+use wsgate_frame::MAX_CONTROL_PAYLOAD;
 
-/// The beginning of a frame of which the handler must see nothing before more of it is there: a
-/// header that may be refused, or a pong that may be ours.
+/// The beginning of a frame of which the other end must see nothing before more of it is there: a
+/// header that may be refused, a pong that may be ours, or a Close whose payload may be wrong.
 ///
-/// It is completed by reads of just the bytes that it lacks, so nothing but this frame is ever in
-/// here.
+/// It is completed by just the bytes that it lacks, so nothing but this frame is ever in here.
 #[derive(Debug)]
 pub(super) struct Held {
     /// Boxed, as most of the time there is none.
@@ -17,12 +17,13 @@ pub(super) struct Held {
 struct Part {
     bytes: [u8; MAX_HELD],
     len: u8,
-    /// How much of it the handler has, once it is known that it may have it.
+    /// How much of it the other end has, once it is known that it may have it.
     given: Option<u8>,
 }
 
-/// The longest header, and as it happens a masked pong with eight bytes of payload.
-pub(super) const MAX_HELD: usize = 14;
+/// The longest control frame: two bytes, a mask, and the payload. The longest header is shorter, and so
+/// is a pong to one of our pings.
+pub(super) const MAX_HELD: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
 // ===== impl Held =====
 
@@ -70,6 +71,25 @@ impl Held {
         }
     }
 
+    /// What the peer may have and has not, once it is known that it may.
+    pub(super) fn released(&self) -> Option<&[u8]> {
+        let part = self.part.as_ref()?;
+        Some(&part.bytes()[usize::from(part.given?)..])
+    }
+
+    /// The peer has taken so much of what is [released](Self::released).
+    pub(super) fn advance(&mut self, taken: usize) {
+        let Some(rest) = self.released().map(<[u8]>::len) else {
+            return;
+        };
+        match &mut self.part {
+            Some(part) if taken < rest => {
+                part.given = part.given.map(|given| given + taken as u8);
+            }
+            _ => self.clear(),
+        }
+    }
+
     fn give_part(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let Some(part) = &mut self.part else {
             return false;
@@ -103,7 +123,7 @@ impl Held {
         let header = 2 + length + mask;
         match held.len() < header {
             true => header - held.len(),
-            // Only a pong of eight bytes is held beyond its header.
+            // Only control frames with the shortest form of length are held beyond their header.
             false => header + payload - held.len(),
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, ReadBuf};
-use wsgate_frame::{Event, OpCode, Role, Rsv, Tracker};
+use wsgate_frame::{Event, MAX_CONTROL_PAYLOAD, OpCode, Role, Rsv, Tracker};
 
 use super::{
     Ending, Policy, Wants,
@@ -24,6 +24,10 @@ pub(super) struct Incoming {
     begun: bool,
     /// Whether that frame may be the pong to a ping of ours.
     candidate: bool,
+    /// Whether that frame is a Close.
+    closing: bool,
+    /// Whether that Close is to be seen whole before the handler has a part of it.
+    guarded: bool,
     /// Once a frame was refused, the handler gets nothing more. Then it matters no longer what passes
     /// but whether a Close of ours can be told, as it could when the frame came.
     deaf: Option<CanTell>,
@@ -67,6 +71,8 @@ impl Incoming {
             held: Held::new(),
             begun: false,
             candidate: false,
+            closing: false,
+            guarded: false,
             deaf: None,
         }
     }
@@ -83,6 +89,16 @@ impl Incoming {
             None => {
                 (self.tracker.at_boundary() || self.held.is_holding()) && !self.tracker.is_closed()
             }
+        }
+    }
+
+    /// The handler is to hear nothing more of the peer, if it can be told why.
+    pub(super) fn deafen(&mut self) {
+        if self.deaf.is_none() && self.can_tell() {
+            if self.held.is_holding() {
+                self.held.clear();
+            }
+            self.deaf = Some(true);
         }
     }
 
@@ -224,6 +240,14 @@ impl Incoming {
                 policy.on_incoming(&event, now, tunnel);
             }
         });
+        self.warn_if_lost(tunnel);
+    }
+
+    /// After the feed and not within: a tracker that nobody asks about violations does not look for any.
+    fn warn_if_lost(&self, tunnel: &Tunnel) {
+        if self.tracker.is_lost() {
+            tunnel.warn_of_lost_frames(self.tracker.role());
+        }
     }
 
     /// Follows a chunk and tells the policy what is in it. What the handler does not have yet begins
@@ -237,6 +261,9 @@ impl Incoming {
         tunnel: &Tunnel,
     ) -> Scan {
         let expects_pong = policy.expects_pong();
+        let refuses = policy.wants().include(Wants::REFUSE);
+        let strict = policy.wants().include(Wants::STRICT);
+        let peer = self.tracker.role();
         let mut closed = self.tracker.is_closed();
         let mut scan = Scan {
             cuts: Vec::new(),
@@ -246,6 +273,13 @@ impl Incoming {
         let mut ours = None;
         self.tracker.feed(chunk, |event| {
             if scan.refused.is_some() {
+                return;
+            }
+            if refuses
+                && let Event::FrameBegin { start, .. } | Event::Violation { start, .. } = event
+                && let Some(ending) = policy.refuses(&event, peer)
+            {
+                scan.refused = Some((start, ending));
                 return;
             }
             match &event {
@@ -262,14 +296,19 @@ impl Incoming {
                         scan.refused = Some((*start, ending));
                         return;
                     }
-                    closed |= header.opcode == OpCode::Close;
                     self.begun = true;
+                    self.closing = header.opcode == OpCode::Close;
                     // A length that takes more bytes than it needs is as good a length, but then there is
                     // no room in `Held`.
+                    let is_minimal = payload - start == header.size() as u64;
                     self.candidate = expects_pong
                         && header.opcode == OpCode::Pong
                         && header.len == 8
-                        && payload - start == header.size() as u64;
+                        && is_minimal;
+                    self.guarded = strict
+                        && self.closing
+                        && header.len <= MAX_CONTROL_PAYLOAD as u64
+                        && is_minimal;
                 }
                 Event::Control {
                     opcode: OpCode::Pong,
@@ -284,6 +323,8 @@ impl Incoming {
                 Event::FrameEnd { end, .. } => {
                     scan.under_way = Some(*end);
                     self.begun = false;
+                    // Not before: a Close that is refused is one that the handler did not get.
+                    closed |= self.closing;
                     if let Some(start) = ours.take() {
                         scan.cuts.push((start, *end));
                     }
@@ -292,6 +333,7 @@ impl Incoming {
             }
             policy.on_incoming(&event, now, tunnel);
         });
+        self.warn_if_lost(tunnel);
         if self.tracker.at_boundary() || self.tracker.is_lost() {
             scan.under_way = None;
         }
@@ -306,7 +348,7 @@ impl Incoming {
     /// there is of it.
     fn must_hold<P: Policy>(&self, bytes: &[u8], policy: &P) -> bool {
         if self.begun {
-            return self.candidate;
+            return self.candidate || self.guarded;
         }
         let first = bytes.first();
         let maybe_pong = first.is_some_and(|b| OpCode::from_bits(*b) == OpCode::Pong);

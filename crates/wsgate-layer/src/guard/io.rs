@@ -12,7 +12,13 @@ use tokio::{
 };
 use wsgate_frame::Event;
 
-use super::{Guarded, Policy, incoming::Came, outgoing::Sent, phase::Phase};
+use super::{
+    Guarded, Policy, Wants,
+    incoming::Came,
+    outgoing::{Sent, Wrote},
+    phase::Phase,
+    stream::other,
+};
 use crate::moment::Moment;
 
 impl<S, P> Guarded<S, P>
@@ -70,6 +76,13 @@ where
         }
     }
 
+    /// Whether what was read may have brought a deadline.
+    #[inline]
+    fn begins(&mut self) -> bool {
+        self.incoming.tracker().is_closed()
+            || (self.policy.wants().include(Wants::BEGINS) && self.policy.has_begun())
+    }
+
     /// What of ours goes before the handler's next bytes.
     #[inline]
     fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -124,6 +137,7 @@ where
             self.policy.on_unblocked(Moment::now());
         }
         if polled.is_ready() {
+            self.hastened |= self.outgoing.is_closed();
             self.tell_reader();
         }
         polled.map(Ok)
@@ -172,13 +186,14 @@ where
             .poll_read(cx, io, buf, &mut self.policy, &self.tunnel)
         {
             Poll::Ready(Ok(Came::Bytes(now))) => {
+                self.hastened |= self.begins();
                 self.check_clock(cx, now);
                 // A write that fails here fails the handler's as well: it has bytes to read first.
                 let _ = self.tend(cx);
                 Poll::Ready(Ok(Some(())))
             }
             Poll::Ready(Ok(Came::Refused(ending))) => {
-                self.end(ending);
+                self.end(ending, self.peer);
                 let _ = self.tend(cx);
                 Poll::Ready(Ok((buf.filled().len() > start).then_some(())))
             }
@@ -278,9 +293,25 @@ where
             let (Some(io), false) = (&mut me.io, me.outgoing.discards()) else {
                 return Poll::Ready(Ok(buf.len()));
             };
-            let (policy, tunnel) = (&mut me.policy, &me.tunnel);
-            let tell = |event: Event<'_>| policy.on_outgoing(&event, tunnel);
-            me.outgoing.poll_write(cx, io, buf, tell)
+            let (policy, tunnel, role) = (&mut me.policy, &me.tunnel, other(me.peer));
+            if !policy.wants().include(Wants::STRICT) {
+                let tell = |event: Event<'_>| policy.on_outgoing(&event, tunnel);
+                let wrote = me.outgoing.poll_write(cx, io, buf, tell);
+                me.outgoing.warn_if_lost(tunnel);
+                return wrote;
+            }
+            let wrote = me.outgoing.poll_write_checked(cx, io, buf, policy, tunnel);
+            Poll::Ready(Ok(match ready!(wrote)? {
+                Wrote::Taken(n) => n,
+                Wrote::Refused(ending) => {
+                    me.end(ending, role);
+                    // The peer's answer would say less than our own Close.
+                    me.incoming.deafen();
+                    // The Close goes out with the next flush, or from there.
+                    me.wake_reader();
+                    buf.len()
+                }
+            }))
         })
     }
 
@@ -294,7 +325,7 @@ where
         if me.discards() {
             return poll_discard(cx, all);
         }
-        if !me.outgoing.takes_vectored() {
+        if !me.outgoing.takes_vectored() || me.policy.wants().include(Wants::STRICT) {
             let first = bufs.iter().find(|b| !b.is_empty());
             return self.poll_write(cx, first.map_or(&[], |b| b));
         }
@@ -305,7 +336,9 @@ where
             };
             let (policy, tunnel) = (&mut me.policy, &me.tunnel);
             let tell = |event: Event<'_>| policy.on_outgoing(&event, tunnel);
-            me.outgoing.poll_write_vectored(cx, io, bufs, tell)
+            let wrote = me.outgoing.poll_write_vectored(cx, io, bufs, tell);
+            me.outgoing.warn_if_lost(tunnel);
+            wrote
         })
     }
 
@@ -316,7 +349,11 @@ where
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut()
             .poll_for_handler(cx, (), |me, cx| match &mut me.io {
-                Some(io) => me.outgoing.poll_flush(cx, io),
+                Some(io) => {
+                    let (policy, tunnel) = (&mut me.policy, &me.tunnel);
+                    ready!(me.outgoing.poll_held(cx, io, policy, tunnel))?;
+                    me.outgoing.poll_flush(cx, io)
+                }
                 None => Poll::Ready(Ok(())),
             })
     }
@@ -325,6 +362,8 @@ where
         self.get_mut()
             .poll_for_handler(cx, (), |me, cx| match &mut me.io {
                 Some(io) => {
+                    let (policy, tunnel) = (&mut me.policy, &me.tunnel);
+                    ready!(me.outgoing.poll_held(cx, io, policy, tunnel))?;
                     me.policy.on_shutdown();
                     me.outgoing.poll_shutdown(cx, io)
                 }

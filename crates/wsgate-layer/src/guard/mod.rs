@@ -40,7 +40,11 @@ mod policies;
 mod policy;
 mod stream;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    fuzzing,
+    allow(dead_code, unused_imports, reason = "a fuzz target needs a part of it")
+)]
 pub(crate) mod tests;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What goes to the peer: the handler's bytes, and frames of ours between them.
 
+mod checked;
+
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
@@ -10,7 +12,10 @@ use std::{
 use tokio::io::AsyncWrite;
 use wsgate_frame::{CloseCode, ControlFrame, Event, Role, Rsv, Tracker};
 
-use crate::handshake::Kind;
+use super::held::Held;
+use crate::{handshake::Kind, tunnel::Tunnel};
+
+pub(super) use self::checked::Wrote;
 
 #[derive(Debug)]
 pub(super) struct Outgoing {
@@ -19,6 +24,12 @@ pub(super) struct Outgoing {
     tracker: Tracker,
     /// Frames of ours that have yet to go out. There are none most of the time, and then nothing here.
     ours: Option<Box<Ours>>,
+    /// What the handler has written and the peer must not have before more of it is there. The tracker
+    /// has not seen it.
+    held: Held,
+    /// How many of the handler's next bytes may pass, as far as that is known: what was looked at before a
+    /// write that had to wait, or took less, is not looked at again.
+    good: u16,
     /// Who waits for the handler's last write, flush or shutdown. Boxed, as hardly ever anybody does.
     waiting: Option<Box<Waker>>,
     /// Whose part we play towards the peer.
@@ -28,6 +39,8 @@ pub(super) struct Outgoing {
     unflushed: bool,
     /// Whether our Close is on its way: nothing may follow it.
     closed: bool,
+    /// Whether a frame of the handler's was refused: nothing more of the handler's may pass.
+    refused: bool,
     /// Whether the handler has shut the write half down.
     shut: bool,
 }
@@ -61,6 +74,10 @@ pub(super) enum Sent {
 /// whether or not the client reads, so only small ones are held back by the client's window.
 const H2_MAX_WRITE: usize = 16 * 1024;
 
+/// How much is looked at before it is seen whether that is enough, in bytes: as much as TLS puts into a
+/// record, and HTTP/2 is given at once.
+const PIECE: usize = 16 * 1024;
+
 // ===== impl Outgoing =====
 
 impl Outgoing {
@@ -73,11 +90,14 @@ impl Outgoing {
             // Transparent: what an extension means is between the two ends.
             tracker: Tracker::new(role).allow_rsv(Rsv::ALL),
             ours: None,
+            held: Held::new(),
+            good: 0,
             waiting: None,
             role,
             kind,
             unflushed: false,
             closed: false,
+            refused: false,
             shut: false,
         }
     }
@@ -108,9 +128,10 @@ impl Outgoing {
         !self.unflushed
     }
 
-    /// Whether what the handler writes is thrown away: our Close has gone out before it.
+    /// Whether what the handler writes is thrown away: our Close has gone out before it, or is to go
+    /// out in place of a frame that was refused.
     pub(super) const fn discards(&self) -> bool {
-        self.closed
+        self.closed || self.refused
     }
 
     /// Whether there is nothing of ours to send or to flush.
@@ -123,18 +144,29 @@ impl Outgoing {
         self.ours.is_some()
     }
 
+    /// To be called after a write of the handler's: a tracker that nobody asks about violations does not look
+    /// for any.
+    pub(super) fn warn_if_lost(&self, tunnel: &Tunnel) {
+        if self.tracker.is_lost() {
+            tunnel.warn_of_lost_frames(self.role);
+        }
+    }
+
     /// Sends a ping at the next boundary.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
-        self.ours.get_or_insert_default().pings.push_back(payload);
-        self.note_if_lost();
+        if !self.tracker.is_lost() {
+            self.ours.get_or_insert_default().pings.push_back(payload);
+        }
     }
 
     /// Sends a Close at the next boundary, and nothing after it.
     pub(super) fn close(&mut self, code: CloseCode, reason: &'static str) {
+        if self.tracker.is_lost() {
+            return;
+        }
         let ours = self.ours.get_or_insert_default();
         ours.pings.clear();
         ours.close = Some((code, reason));
-        self.note_if_lost();
     }
 
     /// From the reading side: sends what is due, if the write half is free. Gives what has gone out.
@@ -273,7 +305,8 @@ impl Outgoing {
     /// Whether a frame of ours waits, or stands half-written.
     fn is_due(&self) -> bool {
         let ours = self.ours.as_ref();
-        ours.is_some_and(|ours| ours.begun.is_some() || !self.is_closed())
+        let may_pass = !self.is_closed() && !self.tracker.is_lost();
+        ours.is_some_and(|ours| ours.begun.is_some() || may_pass)
     }
 
     /// How much of `buf` passes up to and with the end of the frame that is under way.
@@ -281,19 +314,19 @@ impl Outgoing {
         let mut probe = self.tracker.clone();
         let start = probe.offset();
         let mut boundary = None;
-        probe.feed(buf, |event| {
-            if let Event::FrameEnd { end, .. } = event {
-                boundary.get_or_insert(end - start);
+        // A handler may offer the same bytes again and again while the peer takes none of them.
+        for piece in buf.chunks(PIECE) {
+            probe.feed(piece, |event| {
+                if let Event::FrameEnd { end, .. } = event {
+                    boundary.get_or_insert(end - start);
+                }
+            });
+            if boundary.is_some() {
+                break;
             }
-        });
+        }
         let boundary = boundary.and_then(|b| usize::try_from(b).ok());
         boundary.unwrap_or(buf.len())
-    }
-
-    fn note_if_lost(&self) {
-        if self.tracker.is_lost() {
-            tracing::debug!("the handler broke the framing, no frame of ours can be sent");
-        }
     }
 }
 

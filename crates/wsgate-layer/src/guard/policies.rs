@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use wsgate_frame::{Event, Header};
+use wsgate_frame::{Event, Header, Role};
 
 use super::{Action, Ending, Place, Policy, Wants};
 use crate::{moment::Moment, tunnel::Tunnel};
@@ -90,6 +90,13 @@ impl<P: Policy> Policy for Policies<P> {
         told.find_map(|policy| policy.on_frame(header))
     }
 
+    /// Asks all of them, also those inside of a keepalive that may yet take the frame out: a frame that
+    /// breaks a rule is nobody's.
+    fn refuses(&mut self, event: &Event<'_>, from: Role) -> Option<Ending> {
+        let mut all = self.all.iter_mut();
+        all.find_map(|policy| policy.refuses(event, from))
+    }
+
     fn on_incoming(&mut self, event: &Event<'_>, now: Moment, tunnel: &Tunnel) {
         let is_control = matches!(event, Event::Control { .. });
         if is_control && self.absorbed.is_none() {
@@ -160,6 +167,12 @@ impl<P: Policy> Policy for Policies<P> {
         deadlines
             .filter_map(|policy| policy.deadline_while(reads))
             .min()
+    }
+
+    fn has_begun(&mut self) -> bool {
+        // Each has to be asked: it tells only once.
+        let begun = self.all.iter_mut().map(Policy::has_begun);
+        begun.filter(|has_begun| *has_begun).count() > 0
     }
 
     fn on_deadline(&mut self, now: Moment, place: Place<'_>) -> Option<Action> {

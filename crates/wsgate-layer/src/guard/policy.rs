@@ -3,7 +3,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use wsgate_frame::{CloseCode, Event, Header, Tracker};
+use wsgate_frame::{CloseCode, Event, Header, Role, Tracker};
 
 use crate::{
     moment::Moment,
@@ -40,6 +40,15 @@ pub(crate) trait Policy: Unpin {
     /// [refuse](Wants::REFUSE) frames if they said so.
     fn on_frame(&mut self, header: &Header) -> Option<Ending> {
         let _ = header;
+        None
+    }
+
+    /// A frame's header came from this side, or the rule is known that the frame breaks: one of
+    /// [`Event::FrameBegin`] and [`Event::Violation`]. With an [`Ending`], neither the frame nor
+    /// anything after it passes. For those who may [refuse](Wants::REFUSE) frames of the peer; those of
+    /// the handler are for those who are [strict](Wants::STRICT), and may be shown more than once.
+    fn refuses(&mut self, event: &Event<'_>, from: Role) -> Option<Ending> {
+        let _ = (event, from);
         None
     }
 
@@ -89,10 +98,17 @@ pub(crate) trait Policy: Unpin {
 
     /// When to call [`on_deadline`](Self::on_deadline); `None` for never. It may move into the future
     /// as often as it likes, at no cost: the timer is set anew when the old one has run out. It may come
-    /// nearer with a deadline, a ping that was sent or a signal; with traffic where it is said to be
+    /// nearer with a deadline, a ping that was sent, a Close or a signal; with what was read
+    /// where it is said to [begin](Wants::BEGINS) with that, and with all traffic where it is said to be
     /// [in haste](Wants::HASTE).
     fn deadline(&self) -> Option<Moment> {
         None
+    }
+
+    /// Whether there is a deadline since the last read where there was none before. Asked once after each
+    /// read, of those for whom it [begins](Wants::BEGINS) with one.
+    fn has_begun(&mut self) -> bool {
+        false
     }
 
     /// The deadline while the peer is read from, or while it is not.
@@ -132,7 +148,7 @@ pub(crate) trait Policy: Unpin {
 /// What a policy has to do with. Asking several for what none of them has takes longer than all else
 /// that is done for a small message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wants(u8);
+pub(crate) struct Wants(u16);
 
 /// Where a stream stands.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +215,10 @@ impl Wants {
     /// To act earlier than it would have, for something that was read or written. With all others,
     /// traffic moves the deadline into the future, if at all.
     pub(crate) const HASTE: Self = Self(1 << 6);
+    /// To refuse frames of the handler as well, and to see a Close whole before anybody has a part of it.
+    pub(crate) const STRICT: Self = Self(1 << 7).and(Self::REFUSE);
+    /// To have a deadline from some reads on, where there was none.
+    pub(crate) const BEGINS: Self = Self(1 << 8);
 
     /// Both.
     pub(crate) const fn and(self, other: Self) -> Self {

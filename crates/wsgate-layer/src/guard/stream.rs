@@ -4,6 +4,7 @@ use std::{
     task::{Context, Waker},
 };
 
+use tracing::field;
 use wsgate_frame::{ControlFrame, Role};
 
 use super::{
@@ -38,7 +39,7 @@ pub(crate) struct Guarded<S, P: Policy> {
     /// The task that waits to read, and for the clock.
     reader: Option<Waker>,
     /// Who is at the other end of `io`.
-    peer: Role,
+    pub(super) peer: Role,
     pub(super) tunnel: Tunnel,
 }
 
@@ -79,8 +80,9 @@ impl<S, P: Policy> Guarded<S, P> {
 
     // ----- how it ends -----
 
-    /// Open -> Closing | Telling | Over. In any other phase it has been ended already.
-    pub(super) fn end(&mut self, ending: Ending) {
+    /// Open -> Closing | Telling | Over, on account of this side. In any other phase it has been ended
+    /// already.
+    pub(super) fn end(&mut self, ending: Ending, side: Role) {
         if !self.phase.is_open() {
             return;
         }
@@ -93,9 +95,9 @@ impl<S, P: Policy> Guarded<S, P> {
         self.tunnel.set_end(End {
             cause,
             code,
-            peer: self.peer,
+            peer: side,
         });
-        self.log(&ending);
+        self.log(&ending, side);
         match peer {
             PeerEnds::AtOnce => {
                 self.cut();
@@ -114,16 +116,18 @@ impl<S, P: Policy> Guarded<S, P> {
     }
 
     /// Who has promised to tell how the WebSocket ended says more than we could.
-    fn log(&self, ending: &Ending) {
+    fn log(&self, ending: &Ending, side: Role) {
         let Ending { cause, code, .. } = ending;
-        let peer = match self.peer {
+        let peer = match side {
             Role::Client => "client",
-            Role::Server => "upstream",
+            Role::Server if side == self.peer => "upstream",
+            Role::Server => "handler",
         };
+        let violation = cause.violation().map(field::display);
         if self.tunnel.is_told() {
-            tracing::debug!(%cause, close_code = code.0, peer, "a layer ends the WebSocket");
+            tracing::debug!(%cause, violation, close_code = code.0, peer, "a layer ends the WebSocket");
         } else {
-            tracing::info!(%cause, close_code = code.0, peer, "a layer ends the WebSocket");
+            tracing::info!(%cause, violation, close_code = code.0, peer, "a layer ends the WebSocket");
         }
     }
 
@@ -171,7 +175,7 @@ impl<S, P: Policy> Guarded<S, P> {
                 let place = place(&self.incoming, &self.outgoing, &self.tunnel, reads);
                 match self.policy.on_deadline(now, place) {
                     Some(Action::Ping(payload)) => self.outgoing.ping(payload),
-                    Some(Action::End(ending)) => self.end(ending),
+                    Some(Action::End(ending)) => self.end(ending, self.peer),
                     None => {}
                 }
             }
@@ -256,6 +260,13 @@ impl<S, P: Policy> Guarded<S, P> {
         }
     }
 
+    /// The same where it is sure to be news.
+    pub(super) fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
     fn tell_reader_of_news(&mut self) {
         let Some(reader) = &self.reader else {
             return;
@@ -332,6 +343,14 @@ fn place<'a>(
         incoming: incoming.tracker(),
         outgoing: outgoing.tracker(),
         blocked: outgoing.is_stuck(),
+    }
+}
+
+/// The role at the other end.
+pub(super) const fn other(role: Role) -> Role {
+    match role {
+        Role::Client => Role::Server,
+        Role::Server => Role::Client,
     }
 }
 

@@ -29,7 +29,8 @@ pub enum AnswerError {
     /// Not the one `Sec-WebSocket-Accept` that the key asks for.
     #[error("its 101 has not the `Sec-WebSocket-Accept` that answers the key")]
     Accept,
-    /// More than one subprotocol, or one that was not offered.
+    /// More than one subprotocol, or one that was not offered. What is part of what was offered is `***`
+    /// here: applications send tokens there.
     #[error("its 101 chose the subprotocol `{0}`, which was not offered")]
     Protocol(String),
     /// An extension that was not offered.
@@ -86,8 +87,23 @@ impl Offer {
         match tokens::only(headers, &SEC_WEBSOCKET_PROTOCOL) {
             // Subprotocol names are compared with their case (RFC 6455 4.1).
             Some(chosen) if offered.any(|o| chosen == o) => Ok(()),
-            _ => Err(AnswerError::Protocol(printable(first))),
+            _ => Err(AnswerError::Protocol(self.without_secrets(first))),
         }
+    }
+
+    /// What the upstream chose, for the log. Pages cannot set a field of a handshake, so applications send
+    /// tokens in the place of subprotocols; and there are upstreams that repeat the whole list. What looks
+    /// like something of the client's is not shown.
+    fn without_secrets(&self, chosen: &HeaderValue) -> String {
+        let chosen = printable(chosen);
+        let offered = self.protocols.iter().map(printable).collect::<String>();
+        let offered = offered.to_ascii_lowercase();
+        let shown = chosen.split([',', ' ']).filter(|word| !word.is_empty());
+        let shown = shown.map(|word| match offered.contains(&word.to_ascii_lowercase()) {
+            true => "***",
+            false => word,
+        });
+        shown.collect::<Vec<_>>().join(", ")
     }
 
     fn check_extensions(&self, headers: &HeaderMap) -> Result<(), AnswerError> {

@@ -1,10 +1,10 @@
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{
         ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, SEC_WEBSOCKET_KEY,
         SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
     },
-    uri::Authority,
+    uri::{Authority, Scheme},
 };
 use hyper::ext::Protocol;
 
@@ -23,6 +23,9 @@ pub fn check<B>(req: &Request<B>) -> Result<Kind, Refusal> {
         Version::HTTP_2 => check_extended_connect(req)?,
         _ => return Err(Refusal::HttpVersion),
     };
+    if !has_path(req.uri()) {
+        return Err(Refusal::Target);
+    }
     if !has_one_host(req) {
         return Err(Refusal::Host);
     }
@@ -75,7 +78,12 @@ pub enum Refusal {
     /// 400: no single `Sec-WebSocket-Key` with 16 bytes in base64.
     #[error("a handshake has one `Sec-WebSocket-Key`: 16 bytes in base64")]
     Key,
-    /// 400: no Host, more than one, or one that is no host (RFC 9112 3.2).
+    /// 400: a target without a path, such as `*`, or of another scheme than http and https (RFC 6455
+    /// 4.2.1, RFC 8441 5).
+    #[error("a handshake asks for a path that begins with `/`, by http or https")]
+    Target,
+    /// 400: no Host, more than one, or one that is no host (RFC 9112 3.2); or another one than the
+    /// target's (RFC 9113 8.3.1).
     #[error("a handshake asks for one host, in `Host` or over HTTP/2 in `:authority`")]
     Host,
     /// 400: a handshake has no body.
@@ -96,6 +104,7 @@ impl Refusal {
             | Self::NoConnectionUpgrade
             | Self::Protocol
             | Self::Key
+            | Self::Target
             | Self::Host
             | Self::Body => StatusCode::BAD_REQUEST,
         }
@@ -159,18 +168,41 @@ fn check_extended_connect<B>(req: &Request<B>) -> Result<Kind, Refusal> {
     }
 }
 
+/// `GET * HTTP/1.1` and `GET example.com:80 HTTP/1.1` parse, and ask for nothing that could be proxied.
+fn has_path(uri: &Uri) -> bool {
+    let is_known = |s: &Scheme| *s == Scheme::HTTP || *s == Scheme::HTTPS;
+    let path = uri.path_and_query();
+    uri.scheme().is_none_or(is_known) && path.is_some_and(|p| p.as_str().starts_with('/'))
+}
+
 /// Of two hosts the one side might take the first and the other the last, and each believe that the
 /// other had checked it.
 fn has_one_host<B>(req: &Request<B>) -> bool {
-    let is_host = |a: &Authority| !a.host().is_empty() && !a.as_str().contains('@');
     let fields = req.headers().get_all(HOST);
     let mut fields = fields.iter().map(|h| Authority::try_from(h.as_bytes()));
     match (req.uri().authority(), fields.next(), fields.next()) {
         (None, Some(Ok(host)), None) => is_host(&host),
         (Some(authority), None, None) => is_host(authority),
-        (Some(authority), Some(Ok(host)), None) => is_host(authority) && is_host(&host),
+        (Some(authority), Some(Ok(host)), None) => is_host(authority) && is_same(authority, &host),
         _ => false,
     }
+}
+
+/// Whether this is the name or the address of a host, with its port perhaps. A URI allows more, user
+/// names for one, and the commas and semicolons that tell hosts apart in `X-Forwarded-Host` and
+/// `Forwarded`.
+fn is_host(authority: &Authority) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~%:[]".contains(&b);
+    !authority.host().is_empty() && authority.as_str().bytes().all(is_plain)
+}
+
+/// Whether both name the same host, one of them perhaps with the port that goes without saying.
+fn is_same(a: &Authority, b: &Authority) -> bool {
+    let same_port = match (a.port_u16(), b.port_u16()) {
+        (None, port) | (port, None) => matches!(port, None | Some(80 | 443)),
+        (a, b) => a == b,
+    };
+    a.host().eq_ignore_ascii_case(b.host()) && same_port
 }
 
 /// A body on a handshake would be read by one side as a request and by the other as frames: the

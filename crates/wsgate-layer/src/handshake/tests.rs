@@ -167,11 +167,40 @@ fn a_handshake_asks_for_one_host() {
     check_host("/", &[], false);
     check_host("/", &[""], false);
     check_host("/", &["example.com", "example.com"], false);
+    check_host("https://Example.com/", &["example.COM:443"], true);
+    check_host("http://example.com:80/", &["example.com"], true);
+    check_host("https://example.com:8443/", &["example.com:8443"], true);
+    check_host("https://example.com:8443/", &["example.com"], false);
+    check_host("https://example.com/", &["evil.example"], false);
     check_host("https://example.com/", &["a.example", "b.example"], false);
     check_host("/", &["user@example.com"], false);
     check_host("https://user@example.com/", &[], false);
     check_host("/", &["example.com/path"], false);
     check_host("/", &["a.example, b.example"], false);
+    check_host("/", &["a.example,b.example"], false);
+    check_host("/", &["a.example;host=b.example"], false);
+    check_host("/", &["chat_1.example.com:8443"], true);
+}
+
+#[test]
+fn a_handshake_asks_for_a_path() {
+    #[track_caller]
+    fn check_target(uri: &str, expected: Result<Kind, Refusal>) {
+        let mut req = upgrade();
+        *req.uri_mut() = uri.parse().unwrap();
+        if req.uri().authority().is_some() {
+            req.headers_mut().remove("host");
+        }
+        assert_eq!(check(&req), expected, "{uri}");
+    }
+    check_target("/", Ok(Kind::Upgrade));
+    check_target("//a?b", Ok(Kind::Upgrade));
+    check_target("http://example.com", Ok(Kind::Upgrade));
+    check_target("https://example.com/a", Ok(Kind::Upgrade));
+    check_target("*", Err(Refusal::Target));
+    check_target("example.com:80", Err(Refusal::Target));
+    check_target("ftp://example.com/a", Err(Refusal::Target));
+    check_target("wss://example.com/a", Err(Refusal::Target));
 }
 
 #[test]
@@ -282,12 +311,17 @@ fn an_answer_outside_the_offer_is_told_apart() {
     check(
         "sec-websocket-protocol",
         "Chat",
-        AnswerError::Protocol("Chat".into()),
+        AnswerError::Protocol("***".into()),
     );
     check(
         "sec-websocket-protocol",
         "chat, superchat",
-        AnswerError::Protocol("chat, superchat".into()),
+        AnswerError::Protocol("***, ***".into()),
+    );
+    check(
+        "sec-websocket-protocol",
+        "news, super",
+        AnswerError::Protocol("news, ***".into()),
     );
     check(
         "sec-websocket-extensions",

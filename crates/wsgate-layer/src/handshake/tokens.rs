@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The members of a list field over all its lines, without the white space round them. Lines that
-/// are not ASCII and empty members are passed over.
+/// The members of a list field over all its lines, without the white space round them. Those that are
+/// empty or not ASCII are passed over, and only those: what stands beside one may well matter.
 pub(crate) fn members<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -13,8 +13,11 @@ pub(crate) fn members<'a>(
 
 /// The members of one line of a list field.
 pub(crate) fn split(value: &HeaderValue) -> impl Iterator<Item = &str> {
-    let value = value.to_str().unwrap_or_default();
-    value.split(',').map(str::trim).filter(|m| !m.is_empty())
+    let members = value.as_bytes().split(|byte| *byte == b',');
+    let members = members.filter(|m| m.is_ascii()).map(<[u8]>::trim_ascii);
+    members
+        .filter_map(|m| str::from_utf8(m).ok())
+        .filter(|m| !m.is_empty())
 }
 
 /// Whether a list field has this member, in any case.

@@ -43,10 +43,10 @@ pub(super) fn set(headers: &mut HeaderMap, hop: &Hop<'_>, trusted: &TrustedProxi
 
     let proto = hop.scheme.as_str();
     set_default(headers, X_FORWARDED_PROTO, || ascii(proto.to_owned()));
-    if let Some(host) = hop.host {
-        set_default(headers, X_FORWARDED_PORT, || port(host, hop.scheme));
-        set_default(headers, X_FORWARDED_HOST, || host.clone());
-    }
+    set_default_if(headers, X_FORWARDED_PORT, || {
+        hop.host.map(|host| port(host, hop.scheme))
+    });
+    set_default_if(headers, X_FORWARDED_HOST, || hop.host.cloned());
 }
 
 /// All of `X-Forwarded-*`, not only those that we set: an upstream may read more of them.
@@ -69,7 +69,10 @@ fn forwarded(headers: &HeaderMap, peer: Option<IpAddr>, hop: &Hop<'_>) -> Header
         separate(&mut value);
         value.put_slice(before.as_bytes());
     }
-    if value.is_empty() {
+    // A proxy that does not know the field passes on what its client wrote. An open quote in it would
+    // take our own element in.
+    if !is_well_formed(&value) {
+        value.clear();
         for before in tokens::members(headers, &X_FORWARDED_FOR) {
             separate(&mut value);
             value.put_slice(b"for=");
@@ -90,6 +93,57 @@ fn forwarded(headers: &HeaderMap, peer: Option<IpAddr>, hop: &Hop<'_>) -> Header
         .expect("made of valid field values and quoted strings")
 }
 
+/// Whether this is a list of elements that can be added to (RFC 7239 4).
+fn is_well_formed(value: &[u8]) -> bool {
+    let mut rest = value;
+    loop {
+        let Some(behind) = after_parameter(rest) else {
+            return false;
+        };
+        rest = match behind {
+            [] => return true,
+            [b';', rest @ ..] => rest,
+            _ => match after(behind, is_space).strip_prefix(b",") {
+                Some(next) => after(next, |b| is_space(b) || b == b','),
+                None => return false,
+            },
+        };
+    }
+}
+
+/// What stands behind a parameter, where there is one.
+fn after_parameter(rest: &[u8]) -> Option<&[u8]> {
+    let value = after_token(rest)?.strip_prefix(b"=")?;
+    let Some(mut rest) = value.strip_prefix(b"\"") else {
+        return after_token(value);
+    };
+    loop {
+        rest = match rest {
+            [] => return None,
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', _, rest @ ..] | [_, rest @ ..] => rest,
+        };
+    }
+}
+
+fn after_token(rest: &[u8]) -> Option<&[u8]> {
+    Some(after(rest, is_token)).filter(|behind| behind.len() < rest.len())
+}
+
+fn after(rest: &[u8], passes: impl Fn(u8) -> bool) -> &[u8] {
+    let end = rest.iter().position(|b| !passes(*b));
+    &rest[end.unwrap_or(rest.len())..]
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// A character of a token (RFC 9110 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// A node as RFC 7239 6 writes it: an IPv6 address stands in brackets.
 fn node(addr: &str) -> String {
     match addr.parse::<IpAddr>() {
@@ -100,7 +154,6 @@ fn node(addr: &str) -> String {
 
 /// A parameter's value, quoted where it is no token (RFC 7239 4).
 fn put_parameter(out: &mut BytesMut, value: &str) {
-    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if !value.is_empty() && value.bytes().all(is_token) {
         out.put_slice(value.as_bytes());
         return;
@@ -126,7 +179,20 @@ fn port(host: &HeaderValue, scheme: &Scheme) -> HeaderValue {
 }
 
 fn set_default(headers: &mut HeaderMap, name: HeaderName, value: impl FnOnce() -> HeaderValue) {
-    headers.entry(name).or_insert_with(value);
+    set_default_if(headers, name, || Some(value()));
+}
+
+/// Of several lines the last was written by the proxy next to us, and those before it perhaps by its
+/// client: an upstream that reads the first would be told by whoever likes.
+fn set_default_if(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    value: impl FnOnce() -> Option<HeaderValue>,
+) {
+    let last = headers.get_all(&name).iter().next_back().cloned();
+    if let Some(value) = last.or_else(value) {
+        headers.insert(name, value);
+    }
 }
 
 /// Adds a member to a list field, and folds its lines into one: upstreams often read only the

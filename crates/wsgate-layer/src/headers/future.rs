@@ -6,7 +6,7 @@ use std::{
 
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, UPGRADE},
 };
 use pin_project_lite::pin_project;
 
@@ -86,6 +86,8 @@ impl Asked {
 /// Writes a good 101 in the words of the client's protocol.
 fn open<B>(kind: Kind, res: &mut Response<B>) {
     hop_by_hop::strip(res.headers_mut());
+    // Means nothing in an answer that opens a tunnel (RFC 9110 8.6), and over HTTP/2 would end it.
+    res.headers_mut().remove(CONTENT_LENGTH);
     match kind {
         Kind::Upgrade => {
             let headers = res.headers_mut();

@@ -6,7 +6,7 @@ use std::{
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri, Version,
-    header::{CONNECTION, COOKIE, HOST, SEC_WEBSOCKET_KEY, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, UPGRADE},
 };
 use hyper::ext::Protocol;
 use tower_service::Service;
@@ -80,6 +80,8 @@ impl Settings {
         };
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        // What it says of the body is said by there being none (RFC 9112 6.3).
+        headers.remove(CONTENT_LENGTH);
         if kind == Kind::ExtendedConnect {
             // An HTTP/2 client sends no key (RFC 8441 5), and no HTTP/1.1 server does without.
             headers.insert(SEC_WEBSOCKET_KEY, handshake::new_key());

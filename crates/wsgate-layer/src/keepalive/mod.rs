@@ -37,6 +37,11 @@
 //!   as well, so the time runs as it would for a ping.
 //! - A peer that has sent its Close owes nothing any more. One that ends its direction without a Close
 //!   can answer no ping: that it takes what is written is then its only sign of life.
+//! - Where the handler broke the framing so that nobody can tell where a frame ends (a length of more than
+//!   63 bits), no ping goes out ever again. A peer that then says nothing for the interval and the pong
+//!   timeout is taken for dead.
+//! - A process that stood still, stopped by a signal or with its machine, does not blame the peer: when the
+//!   time was over for more than 100 ms before anybody was there to see it, it runs once more.
 //!
 //! Like every layer, this one acts only when the handler reads.
 //!

@@ -19,7 +19,7 @@ pub(crate) struct KeepalivePolicy {
     settings: Arc<Settings>,
     /// Quiet: since when the interval runs. Sent: when that was.
     since: Moment,
-    /// Due: when to see whether the peer is dead. Sent: when it is dead.
+    /// Due: when to see whether the peer is dead. Sent, Excused: when it is dead.
     until: Moment,
     pings: Pings,
     /// What shortens the present interval.
@@ -33,7 +33,7 @@ pub(crate) struct KeepalivePolicy {
 ///   Quiet ─────────────▶ Due ───────────────▶ Sent
 ///     ▲                  │ ▲                  │ │ │
 ///     │                  │ └── its interval ──┘ │ │
-///     └──────────────────│──── its pong ────────┘ │
+///     └──────────────────│──── its pong ────────┘ │  (Excused: Sent, once more)
 ///                        └─────────┬──────────────┘
 ///                                  ▼
 ///              the end, or Left where the peer has sent a Close
@@ -52,6 +52,8 @@ enum State {
     },
     /// A ping was sent.
     Sent,
+    /// The same, but when its time was over [nobody was awake](Moment::was_missed), so it has begun anew.
+    Excused,
     /// The peer has sent a Close. It would still have to answer pings until it gets one (RFC 6455
     /// 5.5.2), but many implementations do not.
     Left,
@@ -89,7 +91,7 @@ impl KeepalivePolicy {
     fn on_life(&mut self, now: Moment) {
         match &mut self.state {
             State::Due { counts } => *counts = false,
-            State::Sent => {}
+            State::Sent | State::Excused => {}
             State::Quiet | State::Left => return,
         }
         self.until = now + self.settings.pong_timeout;
@@ -102,7 +104,7 @@ impl KeepalivePolicy {
             // At a boundary it goes out at once, unless the peer takes nothing.
             counts: owes(place) || place.outgoing.at_boundary(),
         };
-        let may_be_sent = !place.outgoing.is_closed();
+        let may_be_sent = !place.outgoing.is_closed() && !place.outgoing.is_lost();
         may_be_sent.then(|| Action::Ping(self.pings.next_payload()))
     }
 }
@@ -153,8 +155,9 @@ impl Policy for KeepalivePolicy {
         let Some(answered) = self.pings.answer(payload) else {
             return false;
         };
-        // Sent -> Quiet
-        if answered == Answered::Newest && self.state == State::Sent {
+        // Sent, Excused -> Quiet
+        let is_sent = matches!(self.state, State::Sent | State::Excused);
+        if answered == Answered::Newest && is_sent {
             tunnel.ping(self.peer, now - self.since);
             self.since = self.since_sent();
             self.state = State::Quiet;
@@ -166,7 +169,9 @@ impl Policy for KeepalivePolicy {
         match self.state {
             State::Quiet => Some(self.since + self.interval()),
             State::Due { .. } => Some(self.until),
-            State::Sent => Some(self.until.min(self.since_sent() + self.interval())),
+            State::Sent | State::Excused => {
+                Some(self.until.min(self.since_sent() + self.interval()))
+            }
             State::Left => None,
         }
     }
@@ -178,7 +183,17 @@ impl Policy for KeepalivePolicy {
         let again = now + self.settings.pong_timeout;
         match self.state {
             State::Quiet => self.ping(again, place),
-            State::Sent if now < self.until => self.ping(self.until, place),
+            State::Sent | State::Excused if now < self.until => self.ping(self.until, place),
+            // Sent -> Excused
+            State::Sent if self.until.was_missed(now) => {
+                self.until = again;
+                self.state = State::Excused;
+                None
+            }
+            State::Due { .. } if self.until.was_missed(now) => {
+                self.until = again;
+                None
+            }
             State::Due { counts } if !(self.pings.are_open() || counts && owes(place)) => {
                 self.until = again;
                 self.state = State::Due {
@@ -186,7 +201,7 @@ impl Policy for KeepalivePolicy {
                 };
                 None
             }
-            State::Due { .. } | State::Sent => Some(Action::End(Ending {
+            State::Due { .. } | State::Sent | State::Excused => Some(Action::End(Ending {
                 cause: Cause::PongTimeout,
                 code: self.settings.close_code,
                 reason: "pong timeout",
@@ -198,7 +213,8 @@ impl Policy for KeepalivePolicy {
 }
 
 /// Whether the peer owes a sign of life although it has no ping: it is to take what the handler waits
-/// with, or to answer the handler's Close.
+/// with, or to answer the handler's Close. Where the handler has lost its frames no ping can ever go out,
+/// and silence alone has to tell.
 const fn owes(place: Place<'_>) -> bool {
-    place.blocked || place.outgoing.is_closed()
+    place.blocked || place.outgoing.is_closed() || place.outgoing.is_lost()
 }

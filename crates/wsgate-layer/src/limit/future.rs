@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    gate::{Gate, Permit},
+    gate::{Gate, Pending, Permit},
     places::{ClientPlace, Place, Waiting},
     policy::{LimitPolicy, StreamLimits},
     refused::Refused,
@@ -66,6 +66,7 @@ pub(super) struct Handshake {
     limits: StreamLimits,
     tunnel: Tunnel,
     permit: Permit,
+    pending: Pending,
 }
 
 // ===== impl ResponseFuture =====
@@ -151,13 +152,19 @@ where
 {
     /// What becomes of it with a place, or without one when its time is up.
     fn go_on(mut self, place: Option<Place>) -> State<S, ReqBody> {
-        if place.is_none() {
-            let refused = Refused::TUNNELS;
-            self.gate.tell(refused, &self.tunnel, self.client);
-            return State::Refused { refused };
-        }
+        let begun = match place {
+            Some(_) => self.gate.begin(),
+            None => Err(Refused::TUNNELS),
+        };
+        let pending = match begun {
+            Ok(pending) => pending,
+            Err(refused) => {
+                self.gate.tell(refused, &self.tunnel, self.client);
+                return State::Refused { refused };
+            }
+        };
         let permit = Permit::new(self.own, place);
-        let handshake = Handshake::begin(&mut self.req, &self.gate, self.tunnel, permit);
+        let handshake = Handshake::begin(&mut self.req, &self.gate, self.tunnel, permit, pending);
         State::Called {
             inner: self.inner.call(self.req),
             handshake: Some(Box::new(handshake)),
@@ -173,12 +180,14 @@ impl Handshake {
         gate: &Gate,
         tunnel: Tunnel,
         permit: Permit,
+        pending: Pending,
     ) -> Self {
         Self {
             seat: Seat::take(req),
             limits: gate.settings().stream,
             tunnel,
             permit,
+            pending,
         }
     }
 
@@ -189,7 +198,9 @@ impl Handshake {
             limits,
             tunnel,
             permit,
+            pending,
         } = self;
+        drop(pending);
         if let Some(seat) = seat {
             seat.complete(res, |seat| {
                 seat.fill(move |_| LimitPolicy::new(limits, tunnel, permit));

@@ -8,7 +8,7 @@ use http::Request;
 use super::{
     Settings,
     handshakes::Handshakes,
-    places::{Asked, ClientPlace, ClientPlaces, Place, Places, Waiting, client_of},
+    places::{Asked, ClientPlace, ClientPlaces, Place, Places, Waiting},
     refused::{RefusalLog, Refused},
 };
 use crate::{client, tunnel::Tunnel};
@@ -20,6 +20,7 @@ pub(super) struct Gate {
     handshakes: Option<Handshakes>,
     per_client: Option<Arc<ClientPlaces>>,
     total: Option<Places>,
+    pending: Option<Places>,
     refusals: RefusalLog,
 }
 
@@ -27,6 +28,12 @@ pub(super) struct Gate {
 #[derive(Debug, Default)]
 pub(super) struct Permit {
     _places: (Option<ClientPlace>, Option<Place>),
+}
+
+/// What a handshake holds until it is answered.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    _place: Option<Place>,
 }
 
 /// What came of a handshake.
@@ -49,6 +56,7 @@ impl Gate {
             handshakes: settings.handshake_rate.map(Handshakes::new),
             per_client: per_client.map(Arc::new),
             total: settings.tunnels.map(places),
+            pending: settings.pending_handshakes.map(|n| Places::new(n, None)),
             refusals: RefusalLog::default(),
             settings,
         }
@@ -78,11 +86,21 @@ impl Gate {
         }
     }
 
+    /// Lets one more handshake go on to the handler.
+    pub(super) fn begin(&self) -> Result<Pending, Refused> {
+        let _place = match self.pending.as_ref().map(Places::ask) {
+            None => None,
+            Some(Asked::Given(place)) => Some(place),
+            Some(_) => return Err(Refused::PENDING_HANDSHAKES),
+        };
+        Ok(Pending { _place })
+    }
+
     fn admit_client(&self, client: Option<IpAddr>) -> Result<Option<ClientPlace>, Refused> {
         if self.handshakes.is_none() && self.per_client.is_none() {
             return Ok(None);
         }
-        let Some(client) = client.map(client_of) else {
+        let Some(client) = client.map(client::subscriber) else {
             warn_without_client();
             return Ok(None);
         };

@@ -7,16 +7,20 @@
 //! |----------------------------------------------------------|----------------------------------------------|
 //! | [`tunnels`](LimitLayer::tunnels)                         | 503, or a [queue](LimitLayer::queue)         |
 //! | [`tunnels_per_client`](LimitLayer::tunnels_per_client)   | 429                                          |
+//! | [`pending_handshakes`](LimitLayer::pending_handshakes)   | 503                                          |
 //! | [`handshake_rate`](LimitLayer::handshake_rate)           | 429                                          |
 //! | [`frame_size`](LimitLayer::frame_size)                   | Close 1009                                   |
 //! | [`message_size`](LimitLayer::message_size)               | Close 1009                                   |
 //! | [`message_rate`](LimitLayer::message_rate)               | the client is held back, or Close 1008       |
+//! | [`frame_rate`](LimitLayer::frame_rate)                   | the client is held back, or Close 1008       |
 //! | [`byte_rate`](LimitLayer::byte_rate)                     | the client is held back, or Close 1008       |
 //!
 //! Choose `tunnels` for every service, as memory and file descriptors end somewhere: the number that
-//! the machine was seen to carry. Choose the limits per client where strangers connect, and the
-//! sizes where the handler would assemble a message in memory. Both refusals have a `Retry-After`
-//! and a sentence that names the limit; the [`Limit`](crate::tunnel::Limit) is in the response's
+//! the machine was seen to carry. Choose `pending_handshakes` where handshakes wait for something that
+//! can be slow, an upstream or a database: when all clients come back at once, those whom it can serve in
+//! time are served, and the others hear it now instead of running into a time-out. Choose the limits per
+//! client where strangers connect, and the sizes where the handler would assemble a message in memory.
+//! All refusals have a `Retry-After` and a sentence that names the limit; the [`Limit`](crate::tunnel::Limit) is in the response's
 //! extensions, for those who build answers of their own.
 //!
 //! A place is taken at the handshake and held until the handler lets go of the stream. It is free
@@ -32,6 +36,18 @@
 //! payload is read. Sizes are those on the wire. Where permessage-deflate was agreed they are those
 //! of the compressed data, of which a few KiB may become many MiB: the handler needs a limit of its
 //! own then.
+//!
+//! A message is not the only thing that can be sent too often. A pong that nobody asked for is six bytes and
+//! no message, and neither is an empty piece of one; both have to be parsed, by the handler as well, and a
+//! megabit has twenty thousand of them. [`frame_rate`](LimitLayer::frame_rate) counts every frame.
+//!
+//! axum answers pings by itself, and a client that takes none of the answers has them kept without a bound:
+//! give `WebSocketUpgrade::max_write_buffer_size` one, whether or not there is a rate. `WebSocketProxy`
+//! keeps nothing.
+//!
+//! A frame whose length has the highest bit set (RFC 6455 5.2 forbids it) is larger than any limit, and
+//! nothing that follows could be counted. Where a size is limited, or a rate with [`Excess::Close`], it is
+//! refused with Close 1009.
 //!
 //! nginx has `limit_conn` and `limit_req` for the first three (503 by default, and on an upgraded
 //! connection `limit_conn` counts, too, as long as it lives), and nothing for frames. HAProxy has
@@ -123,6 +139,7 @@ pub enum Excess {
 struct Settings {
     tunnels: Option<usize>,
     queue: Option<QueueSettings>,
+    pending_handshakes: Option<usize>,
     tunnels_per_client: Option<usize>,
     handshake_rate: Option<Rate>,
     trusted: TrustedProxies,
@@ -155,6 +172,18 @@ impl LimitLayer {
     #[must_use]
     pub fn queue(self, length: usize, at_most: Duration) -> Self {
         self.set(|s| s.queue = Some(QueueSettings { length, at_most }))
+    }
+
+    /// At most so many handshakes at a time that the handler has not answered yet; one beyond that is
+    /// answered with 503 at once. Default: no limit.
+    ///
+    /// It keeps a storm from becoming one of time-outs. What waits is served at the handler's pace, so
+    /// with more of them than it answers within a client's patience all wait, and most in vain; and each
+    /// holds a place, memory and often a connection to an upstream. Choose the number that is answered in
+    /// good time on a bad day: an upstream that answers 100 in a second has 1,000 done within 10 s.
+    #[must_use]
+    pub fn pending_handshakes(self, at_most: usize) -> Self {
+        self.set(|s| s.pending_handshakes = Some(at_most))
     }
 
     /// At most so many tunnels of one client at a time. A handshake beyond that is answered with
@@ -201,11 +230,22 @@ impl LimitLayer {
         self.set(|s| s.stream.message_size = Some(bytes))
     }
 
-    /// So many messages of one tunnel. Pings count as well, as each asks for an answer. Default: no
+    /// So many messages of one tunnel. Pings count as well, as each asks for an answer. Pongs do not, nor
+    /// do the pieces of a message before its last: see [`frame_rate`](Self::frame_rate). Default: no
     /// limit.
     #[must_use]
     pub fn message_rate(self, rate: Rate) -> Self {
         self.set(|s| s.stream.message_rate = Some(rate))
+    }
+
+    /// So many frames of one tunnel, of whatever kind: the pieces of messages, empty ones too, pings and
+    /// pongs. Default: no limit.
+    ///
+    /// It bounds what a flood of tiny frames costs whoever has to parse them. Browsers cut only long messages,
+    /// so the rate of messages with some room to spare is enough. The pongs to a [keepalive](crate::keepalive) inside of the limit count as well.
+    #[must_use]
+    pub fn frame_rate(self, rate: Rate) -> Self {
+        self.set(|s| s.stream.frame_rate = Some(rate))
     }
 
     /// So many bytes of one tunnel, frame headers and control frames included. Default: no limit.
@@ -218,8 +258,8 @@ impl LimitLayer {
         self.set(|s| s.stream.byte_rate = Some(rate))
     }
 
-    /// What becomes of a client beyond [`message_rate`](Self::message_rate) or
-    /// [`byte_rate`](Self::byte_rate). Default: [`Excess::HoldBack`].
+    /// What becomes of a client beyond [`message_rate`](Self::message_rate),
+    /// [`frame_rate`](Self::frame_rate) or [`byte_rate`](Self::byte_rate). Default: [`Excess::HoldBack`].
     #[must_use]
     pub fn excess(self, excess: Excess) -> Self {
         self.set(|s| s.stream.excess = excess)

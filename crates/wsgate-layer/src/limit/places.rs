@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,15 +16,6 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-
-/// What one client is told by: its IPv4 address, or the first 64 bits of its IPv6 address, since a
-/// single subscriber has all addresses with the same ones at hand (RFC 6177 2).
-pub(super) fn client_of(addr: IpAddr) -> IpAddr {
-    match addr.to_canonical() {
-        IpAddr::V6(addr) => Ipv6Addr::from_bits(addr.to_bits() >> 64 << 64).into(),
-        v4 => v4,
-    }
-}
 
 /// The places for tunnels of each client. It knows no more clients than have a place.
 #[derive(Debug)]

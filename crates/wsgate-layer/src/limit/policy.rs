@@ -1,4 +1,4 @@
-use wsgate_frame::{CloseCode, Header, MAX_CONTROL_PAYLOAD, OpCode};
+use wsgate_frame::{CloseCode, Event, Header, MAX_CONTROL_PAYLOAD, OpCode, Role, Violation};
 
 use super::{Excess, Rate, bucket::Bucket, gate::Permit};
 use crate::{
@@ -13,6 +13,7 @@ pub(super) struct StreamLimits {
     pub(super) frame_size: Option<u64>,
     pub(super) message_size: Option<u64>,
     pub(super) message_rate: Option<Rate>,
+    pub(super) frame_rate: Option<Rate>,
     pub(super) byte_rate: Option<Rate>,
     pub(super) excess: Excess,
 }
@@ -28,6 +29,7 @@ pub(crate) struct LimitPolicy {
     message: u64,
     /// Boxed, so that only those pay for them who want them.
     messages: Option<Box<Meter>>,
+    frames: Option<Box<Meter>>,
     bytes: Option<Box<Meter>>,
     /// How many bytes the meter was told of.
     metered: u64,
@@ -67,6 +69,7 @@ impl LimitPolicy {
             excess: limits.excess,
             message: 0,
             messages: limits.message_rate.map(meter(Limit::MessageRate)),
+            frames: limits.frame_rate.map(meter(Limit::FrameRate)),
             bytes: limits.byte_rate.map(meter(Limit::ByteRate)),
             metered: 0,
             has_read: false,
@@ -108,6 +111,12 @@ impl LimitPolicy {
         self.exceed(Limit::MessageRate, until)
     }
 
+    /// The frame rate, if this frame breaks it in a way that ends the WebSocket.
+    fn check_frames(&mut self) -> Option<Limit> {
+        let until = self.frames.as_mut()?.take(1, self.now, &self.tunnel)?;
+        self.exceed(Limit::FrameRate, until)
+    }
+
     /// Has the client wait, or gives the limit for which the WebSocket is to be ended.
     fn exceed(&mut self, limit: Limit, until: Moment) -> Option<Limit> {
         match self.excess {
@@ -128,7 +137,8 @@ impl LimitPolicy {
 impl Policy for LimitPolicy {
     fn wants(&self) -> Wants {
         let has_size = self.frame_size != NO_LIMIT || self.message_size != NO_LIMIT;
-        let has_rate = self.messages.is_some() || self.bytes.is_some();
+        let meters = [&self.messages, &self.frames, &self.bytes];
+        let has_rate = meters.iter().any(|meter| meter.is_some());
         let ends = has_size || (has_rate && self.excess == Excess::Close);
         let holds_back = has_rate && self.excess == Excess::HoldBack;
         Wants::HEADERS
@@ -154,8 +164,24 @@ impl Policy for LimitPolicy {
             self.tunnel.limit(limit);
             return Some(self.end(limit));
         }
-        let limit = self.check_messages(header)?;
+        let limit = self.check_frames().or(self.check_messages(header))?;
         Some(self.end(limit))
+    }
+
+    /// A length that is no number of bytes is larger than any limit, and nothing behind it can be
+    /// counted.
+    fn refuses(&mut self, event: &Event<'_>, _: Role) -> Option<Ending> {
+        let Event::Violation {
+            violation: Violation::LengthOverflow,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        if self.exceeded.is_none() {
+            self.tunnel.limit(Limit::FrameSize);
+        }
+        Some(self.end(Limit::FrameSize))
     }
 
     fn pauses_until(&self) -> Option<Moment> {
@@ -182,6 +208,7 @@ fn ending(limit: Limit, now: Moment) -> Ending {
         Limit::FrameSize => (CloseCode::MESSAGE_TOO_BIG, "frame too big"),
         Limit::MessageSize => (CloseCode::MESSAGE_TOO_BIG, "message too big"),
         Limit::MessageRate => (CloseCode::POLICY_VIOLATION, "too many messages"),
+        Limit::FrameRate => (CloseCode::POLICY_VIOLATION, "too many frames"),
         _ => (CloseCode::POLICY_VIOLATION, "too much data"),
     };
     Ending {

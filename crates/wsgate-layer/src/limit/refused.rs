@@ -24,6 +24,7 @@ pub(super) struct Refused {
 #[derive(Debug, Default)]
 pub(super) struct RefusalLog {
     total: Throttle,
+    pending: Throttle,
     per_client: Throttle,
     rate: Throttle,
 }
@@ -42,6 +43,9 @@ struct State {
 /// that those who come back are no flood.
 const PLACE_RETRY: Duration = Duration::from_secs(5);
 
+/// A storm is over soon, and places of handshakes get free all the time.
+const PENDING_RETRY: Duration = Duration::from_secs(1);
+
 const WINDOW: Duration = Duration::from_secs(1);
 
 // ===== impl Refused =====
@@ -50,6 +54,11 @@ impl Refused {
     pub(super) const TUNNELS: Self = Self {
         limit: Limit::Tunnels,
         after: PLACE_RETRY,
+    };
+
+    pub(super) const PENDING_HANDSHAKES: Self = Self {
+        limit: Limit::PendingHandshakes,
+        after: PENDING_RETRY,
     };
 
     pub(super) const TUNNELS_PER_CLIENT: Self = Self {
@@ -67,7 +76,7 @@ impl Refused {
     /// 503 where it is our want, 429 where the client's doing (RFC 6585 4).
     const fn status(self) -> StatusCode {
         match self.limit {
-            Limit::Tunnels => StatusCode::SERVICE_UNAVAILABLE,
+            Limit::Tunnels | Limit::PendingHandshakes => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -95,6 +104,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.limit {
             Limit::Tunnels => "all places for WebSockets are taken",
+            Limit::PendingHandshakes => "too many WebSocket handshakes wait for their answer",
             Limit::TunnelsPerClient => "too many WebSockets are open from your address",
             _ => "too many WebSocket handshakes came from your address",
         };
@@ -123,6 +133,7 @@ impl RefusalLog {
     const fn of(&self, limit: Limit) -> &Throttle {
         match limit {
             Limit::Tunnels => &self.total,
+            Limit::PendingHandshakes => &self.pending,
             Limit::TunnelsPerClient => &self.per_client,
             _ => &self.rate,
         }
@@ -173,6 +184,12 @@ mod tests {
             429,
             "5",
             "too many WebSockets are open from your address",
+        );
+        check(
+            Refused::PENDING_HANDSHAKES,
+            503,
+            "1",
+            "too many WebSocket handshakes wait for their answer",
         );
         let rate = "too many WebSocket handshakes came from your address";
         let after = |millis| Refused::handshake_rate(Duration::from_millis(millis));

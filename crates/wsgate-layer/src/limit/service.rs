@@ -49,10 +49,17 @@ where
         let client = self.gate.client(&req);
         let tunnel = Tunnel::of(req.extensions_mut());
         match self.gate.admit(client) {
-            Admission::Admitted(permit) => {
-                let handshake = Handshake::begin(&mut req, &self.gate, tunnel, permit);
-                ResponseFuture::called(self.inner.call(req), Some(handshake))
-            }
+            Admission::Admitted(permit) => match self.gate.begin() {
+                Ok(pending) => {
+                    let gate = &self.gate;
+                    let handshake = Handshake::begin(&mut req, gate, tunnel, permit, pending);
+                    ResponseFuture::called(self.inner.call(req), Some(handshake))
+                }
+                Err(refused) => {
+                    self.gate.tell(refused, &tunnel, client);
+                    ResponseFuture::refused(refused)
+                }
+            },
             Admission::Refused(refused) => {
                 self.gate.tell(refused, &tunnel, client);
                 ResponseFuture::refused(refused)

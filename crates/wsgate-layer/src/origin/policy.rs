@@ -150,7 +150,7 @@ impl OriginPolicy {
             return Ok(());
         }
         Err(OriginError {
-            origin: first.map(|o| o.as_bytes().escape_ascii().to_string()),
+            origin: first.map(|o| shown(o.as_bytes())),
             host: own.host.unwrap_or_default().escape_default().to_string(),
         })
     }
@@ -166,7 +166,8 @@ impl Default for OriginPolicy {
 
 impl OriginError {
     /// The `Origin` that was sent, the first one where there were more, as ASCII with the rest
-    /// escaped; `None` where there was none.
+    /// escaped; `None` where there was none. An origin ends with its port (RFC 6454 7.1). Who sends a whole
+    /// URL may have sent a secret: of that as much is here, and 300 bytes of what is longer.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
@@ -188,6 +189,25 @@ impl fmt::Display for OriginError {
         }
     }
 }
+
+fn shown(origin: &[u8]) -> String {
+    let text = origin[..origin.len().min(LONGEST_SHOWN)]
+        .escape_ascii()
+        .to_string();
+    let start = text.find("://").map_or(0, |colon| colon + "://".len());
+    let (scheme, rest) = text.split_at(start);
+    let (authority, end) = match rest.find(['/', '?', '#']) {
+        Some(end) => (&rest[..end], "/***"),
+        None => (rest, ""),
+    };
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}***@{host}{end}"),
+        None => format!("{scheme}{authority}{end}"),
+    }
+}
+
+/// Longer than any host's name.
+const LONGEST_SHOWN: usize = 300;
 
 // ===== impl Own =====
 

@@ -26,7 +26,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use wsgate_frame::Role;
 
 use crate::{
@@ -62,6 +62,8 @@ pub(crate) struct Seat {
 #[derive(Debug)]
 pub struct Accepted<'a> {
     seat: &'a mut Seat,
+    /// Those of the answer.
+    headers: &'a HeaderMap,
 }
 
 /// The parts of a stack, the innermost first. In the request's extensions as long as nobody else has
@@ -109,7 +111,10 @@ impl Seat {
         if !self.kind.is_accepted(res.status()) {
             return;
         }
-        sit(Accepted { seat: &mut self });
+        sit(Accepted {
+            seat: &mut self,
+            headers: res.headers(),
+        });
         let Some(intercepted) = self.intercepted else {
             return;
         };
@@ -136,6 +141,11 @@ impl fmt::Debug for Seat {
 // ===== impl Accepted =====
 
 impl Accepted<'_> {
+    /// With what fields the handshake was accepted.
+    pub(crate) const fn headers(&self) -> &HeaderMap {
+        self.headers
+    }
+
     /// Leaves what makes the policy, when the WebSocket is open. Dropped uncalled, the client has left.
     pub(crate) fn fill<P>(self, make: impl FnOnce(&Upgrade) -> P + Send + 'static)
     where

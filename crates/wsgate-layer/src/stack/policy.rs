@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use wsgate_frame::{Event, Header};
+use wsgate_frame::{Event, Header, Role};
 
 use crate::{
     drain::DrainPolicy,
@@ -14,7 +14,10 @@ use crate::{
     limit::LimitPolicy,
     moment::Moment,
     observe::ObservePolicy,
-    timeout::{IdlePolicy, LifetimePolicy, ReadTimeoutPolicy},
+    strict::StrictPolicy,
+    timeout::{
+        CloseTimeoutPolicy, IdlePolicy, LifetimePolicy, MessageTimeoutPolicy, ReadTimeoutPolicy,
+    },
     tunnel::Tunnel,
 };
 
@@ -25,13 +28,16 @@ use crate::{
 /// is.
 #[derive(Debug)]
 pub(crate) enum LayerPolicy {
+    CloseTimeout(CloseTimeoutPolicy),
     Drain(DrainPolicy),
     IdleTimeout(Box<IdlePolicy>),
     Keepalive(KeepalivePolicy),
     Lifetime(LifetimePolicy),
     Limit(Box<LimitPolicy>),
+    MessageTimeout(Box<MessageTimeoutPolicy>),
     Observe(ObservePolicy),
     ReadTimeout(ReadTimeoutPolicy),
+    Strict(StrictPolicy),
 }
 
 // ===== impl LayerPolicy =====
@@ -39,13 +45,16 @@ pub(crate) enum LayerPolicy {
 macro_rules! each {
     ($self:ident, $policy:ident => $call:expr) => {
         match $self {
+            Self::CloseTimeout($policy) => $call,
             Self::Drain($policy) => $call,
             Self::IdleTimeout($policy) => $call,
             Self::Keepalive($policy) => $call,
             Self::Lifetime($policy) => $call,
             Self::Limit($policy) => $call,
+            Self::MessageTimeout($policy) => $call,
             Self::Observe($policy) => $call,
             Self::ReadTimeout($policy) => $call,
+            Self::Strict($policy) => $call,
         }
     };
 }
@@ -70,6 +79,10 @@ impl Policy for LayerPolicy {
 
     fn on_frame(&mut self, header: &Header) -> Option<Ending> {
         each!(self, policy => policy.on_frame(header))
+    }
+
+    fn refuses(&mut self, event: &Event<'_>, from: Role) -> Option<Ending> {
+        each!(self, policy => policy.refuses(event, from))
     }
 
     fn on_incoming(&mut self, event: &Event<'_>, now: Moment, tunnel: &Tunnel) {
@@ -109,6 +122,10 @@ impl Policy for LayerPolicy {
         each!(self, policy => policy.deadline_while(reads))
     }
 
+    fn has_begun(&mut self) -> bool {
+        each!(self, policy => policy.has_begun())
+    }
+
     fn on_deadline(&mut self, now: Moment, place: Place<'_>) -> Option<Action> {
         each!(self, policy => policy.on_deadline(now, place))
     }
@@ -127,6 +144,12 @@ impl Policy for LayerPolicy {
 
     fn on_drop(&mut self, place: Place<'_>) {
         each!(self, policy => policy.on_drop(place));
+    }
+}
+
+impl From<CloseTimeoutPolicy> for LayerPolicy {
+    fn from(policy: CloseTimeoutPolicy) -> Self {
+        Self::CloseTimeout(policy)
     }
 }
 
@@ -160,6 +183,12 @@ impl From<LimitPolicy> for LayerPolicy {
     }
 }
 
+impl From<MessageTimeoutPolicy> for LayerPolicy {
+    fn from(policy: MessageTimeoutPolicy) -> Self {
+        Self::MessageTimeout(Box::new(policy))
+    }
+}
+
 impl From<ObservePolicy> for LayerPolicy {
     fn from(policy: ObservePolicy) -> Self {
         Self::Observe(policy)
@@ -169,6 +198,12 @@ impl From<ObservePolicy> for LayerPolicy {
 impl From<ReadTimeoutPolicy> for LayerPolicy {
     fn from(policy: ReadTimeoutPolicy) -> Self {
         Self::ReadTimeout(policy)
+    }
+}
+
+impl From<StrictPolicy> for LayerPolicy {
+    fn from(policy: StrictPolicy) -> Self {
+        Self::Strict(policy)
     }
 }
 

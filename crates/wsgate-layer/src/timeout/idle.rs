@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use tower_layer::Layer;
-use wsgate_frame::{CloseCode, Event, Role};
+use wsgate_frame::{CloseCode, Event, Role, Tracker};
 
 use super::end;
 use crate::{
@@ -52,6 +52,8 @@ pub(crate) struct IdlePolicy {
     last: Moment,
     /// How much had moved at the last look.
     moved: u64,
+    /// Whether the time has begun anew since then, as nobody was awake when it was over.
+    excused: bool,
 }
 
 /// ```text
@@ -144,6 +146,7 @@ impl IdlePolicy {
             state: State::Quiet,
             last: now,
             moved: 0,
+            excused: false,
         }
     }
 
@@ -193,6 +196,11 @@ impl Policy for IdlePolicy {
         if has_moved {
             self.moved = moved;
             self.last = now;
+            self.excused = false;
+        }
+        if self.ends().was_missed(now) && !self.excused {
+            self.last = now;
+            self.excused = true;
         }
         if self.ends() <= now {
             let code = self.settings.close_code;
@@ -207,8 +215,15 @@ impl Policy for IdlePolicy {
     }
 }
 
-/// How much of messages has moved, in a measure that grows with each of their bytes and frames.
+/// How much of messages has moved, in a measure that grows with each of their bytes and frames. Where
+/// nobody can tell what is a message any more, all bytes count.
 fn moved(place: Place<'_>) -> u64 {
-    let both = [place.incoming.counts(), place.outgoing.counts()];
-    both.iter().map(|c| c.payload_bytes + c.data_frames).sum()
+    let moved = |tracker: &Tracker| {
+        let counts = tracker.counts();
+        match tracker.is_lost() {
+            true => counts.wire_bytes,
+            false => counts.payload_bytes + counts.data_frames,
+        }
+    };
+    moved(place.incoming) + moved(place.outgoing)
 }

@@ -1,10 +1,12 @@
-//! End WebSockets that are silent, unused, or old.
+//! End WebSockets that are silent, slow, unused, or old.
 //!
 //! | layer | ends a WebSocket | default |
 //! |---|---|---|
 //! | [`ReadTimeoutLayer`] | from whose client nothing came for a while | 60 s |
 //! | [`IdleTimeoutLayer`] | in which no message moved, either way, for a while | none |
 //! | [`LifetimeLayer`] | that has lived long enough | none |
+//! | [`MessageTimeoutLayer`] | whose client begins a frame, or a message, and does not finish it | none; 60 s for frames in the program |
+//! | [`CloseTimeoutLayer`] | that does not end after the first Close | 10 s |
 //!
 //! # Which to choose
 //!
@@ -16,6 +18,9 @@
 //!   do not count, whoever sends them.
 //! - Are clients to come back now and then, to be authenticated or balanced anew? A
 //!   [`LifetimeLayer`], anywhere.
+//!
+//! - Does a client take its time on purpose? A [`MessageTimeoutLayer`], and a [`CloseTimeoutLayer`] round
+//!   handlers that wait for the client's answer to their Close. Both anywhere.
 //!
 //! # Their place beside the keepalive
 //!
@@ -43,6 +48,10 @@
 //! may come back. What the handler writes from then on is thrown away, and it reads on until the client
 //! has answered, 5 s at most, then a Close and the end of the stream. nginx, HAProxy and Envoy cut
 //! the connection instead; a browser reports that as 1006.
+//!
+//! A process that stood still, stopped by a signal or with its machine, ends nobody for a silence in which
+//! it did not listen: when read or idle timeout was over for more than 100 ms before anybody was there to see it,
+//! it runs once more.
 //!
 //! # What others call it
 //!
@@ -84,8 +93,10 @@
 //!     .layer(ReadTimeoutLayer::new(Duration::from_secs(60)));
 //! ```
 
+mod close;
 mod idle;
 mod lifetime;
+mod message;
 mod read;
 
 #[cfg(test)]
@@ -93,10 +104,15 @@ mod tests;
 
 use wsgate_frame::CloseCode;
 
-pub(crate) use self::{idle::IdlePolicy, lifetime::LifetimePolicy, read::ReadTimeoutPolicy};
+pub(crate) use self::{
+    close::CloseTimeoutPolicy, idle::IdlePolicy, lifetime::LifetimePolicy,
+    message::MessageTimeoutPolicy, read::ReadTimeoutPolicy,
+};
 pub use self::{
+    close::{CloseTimeout, CloseTimeoutIo, CloseTimeoutLayer},
     idle::{IdleTimeout, IdleTimeoutIo, IdleTimeoutLayer},
     lifetime::{Lifetime, LifetimeIo, LifetimeLayer},
+    message::{MessageTimeout, MessageTimeoutIo, MessageTimeoutLayer},
     read::{ReadTimeout, ReadTimeoutIo, ReadTimeoutLayer},
 };
 use crate::{

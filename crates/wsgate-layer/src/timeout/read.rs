@@ -40,9 +40,12 @@ pub struct ReadTimeoutIo<S>(Guarded<S, ReadTimeoutPolicy>);
 
 #[derive(Debug)]
 pub(crate) struct ReadTimeoutPolicy {
-    settings: ReadTimeoutLayer,
-    /// When something was read last, or the WebSocket opened.
+    timeout: Duration,
+    close_code: CloseCode,
+    /// When something was read last, or the WebSocket opened, or the time began anew.
     last: Moment,
+    /// Whether it did, since something was read last.
+    excused: bool,
 }
 
 // ===== impl ReadTimeoutLayer =====
@@ -77,10 +80,12 @@ impl ReadTimeoutLayer {
         self
     }
 
-    fn policy(&self) -> ReadTimeoutPolicy {
+    pub(super) fn policy(&self) -> ReadTimeoutPolicy {
         ReadTimeoutPolicy {
-            settings: *self,
+            timeout: self.timeout,
+            close_code: self.close_code,
             last: Moment::now(),
+            excused: false,
         }
     }
 }
@@ -126,14 +131,26 @@ impl Policy for ReadTimeoutPolicy {
 
     fn on_read(&mut self, now: Moment) {
         self.last = now;
+        self.excused = false;
     }
 
     fn deadline(&self) -> Option<Moment> {
-        Some(self.last + self.settings.timeout)
+        Some(self.last + self.timeout)
     }
 
     fn on_deadline(&mut self, now: Moment, _: Place<'_>) -> Option<Action> {
-        let code = self.settings.close_code;
-        Some(end(Cause::ReadTimeout, code, "read timeout", now))
+        let ends = self.last + self.timeout;
+        if ends.was_missed(now) && !self.excused {
+            // A keepalive was asleep as well, and its pings come first.
+            self.last = now;
+            self.excused = true;
+            return None;
+        }
+        Some(end(
+            Cause::ReadTimeout,
+            self.close_code,
+            "read timeout",
+            now,
+        ))
     }
 }

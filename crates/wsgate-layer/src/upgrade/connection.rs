@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 #[cfg(feature = "tls")]
-use wsgate_tls::TlsStream;
+use wsgate_tls::{TlsStream, Watched};
 
 use super::{Bridge, UpgradedIo};
 use crate::stack::LayeredIo;
@@ -25,8 +25,8 @@ use crate::stack::LayeredIo;
 ///
 /// Each [`Upgraded`] is a stream in a box, behind another that gives what hyper had read too much. A
 /// relay that moves small messages notices. What can be taken out is a TCP connection, one of
-/// [`wsgate_tls`](https://docs.rs/wsgate-tls) with the feature `tls`, and a stream that layers of this
-/// crate stand in; anything else stays as it is, a stream of an HTTP/2 connection always.
+/// [`wsgate_tls`](https://docs.rs/wsgate-tls) with the feature `tls`, either of them from below the
+/// server's watch, and a stream that layers of this crate stand in; anything else stays as it is, a stream of an HTTP/2 connection always.
 ///
 /// # Example
 ///
@@ -90,6 +90,20 @@ impl Inner {
         };
         let upgraded = match downcast::<TokioIo<TcpStream>>(upgraded) {
             Ok(Parts { io, read_buf, .. }) => return Self::Tcp(early(read_buf), io.into_inner()),
+            Err(upgraded) => upgraded,
+        };
+        #[cfg(feature = "tls")]
+        let upgraded = match downcast::<TokioIo<Watched<TcpStream>>>(upgraded) {
+            Ok(Parts { io, read_buf, .. }) => {
+                return Self::Tcp(early(read_buf), io.into_inner().into_inner());
+            }
+            Err(upgraded) => upgraded,
+        };
+        #[cfg(feature = "tls")]
+        let upgraded = match downcast::<TokioIo<Watched<TlsStream>>>(upgraded) {
+            Ok(Parts { io, read_buf, .. }) => {
+                return Self::Tls(early(read_buf), Box::new(io.into_inner().into_inner()));
+            }
             Err(upgraded) => upgraded,
         };
         #[cfg(feature = "tls")]

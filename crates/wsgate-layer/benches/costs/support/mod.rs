@@ -15,7 +15,7 @@ pub(crate) use self::{
     socket::{Client, Handler, Incoming, Socket},
     stacks::{
         Bare, Drained, Handshakes, IdleTimeout, Keepalive, Lifetime, Limit, LimitAll, Observe,
-        ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Stack, Three,
+        ObserveLog, Origin, ReadTimeout, Recommended, RecommendedLog, Stack, Strict, Three,
     },
 };
 

@@ -7,7 +7,7 @@ use tower_layer::{Identity, Layer};
 use tower_service::Service;
 use wsgate_layer::{
     Drain, IdleTimeoutLayer, KeepaliveLayer, LifetimeLayer, LimitLayer, ObserveLayer, OriginLayer,
-    ReadTimeoutLayer, limit::Rate, observe::Observer,
+    ReadTimeoutLayer, StrictFramesLayer, limit::Rate, observe::Observer,
 };
 
 use super::Handler;
@@ -39,6 +39,8 @@ pub(crate) struct Origin;
 pub(crate) struct Limit;
 /// With everything that can be limited.
 pub(crate) struct LimitAll;
+/// Both sides are held to the rules.
+pub(crate) struct Strict;
 /// Of a drain.
 pub(crate) struct Drained;
 /// With an observer that wants to know nothing.
@@ -101,8 +103,15 @@ impl Stack for LimitAll {
             .tunnels(1_000_000)
             .handshake_rate(plenty)
             .message_rate(plenty)
+            .frame_rate(plenty)
             .byte_rate(Rate::per_second(1_000_000_000_000));
         limits.layer(handler)
+    }
+}
+
+impl Stack for Strict {
+    fn around(handler: Handler) -> impl Handshakes {
+        StrictFramesLayer::new().layer(handler)
     }
 }
 

@@ -5,13 +5,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use wsgate_frame::{Event, Header};
+use wsgate_frame::{Event, Header, Role};
 
 use super::super::{Action, Ending, Place, Policy, Wants};
 use crate::{moment::Moment, tunnel::Tunnel};
 
 /// What stands in a stack of different policies.
-pub(super) type Boxed = Box<dyn Policy + Send>;
+pub(crate) type Boxed = Box<dyn Policy + Send>;
 
 impl Policy for Boxed {
     fn wants(&self) -> Wants {
@@ -26,12 +26,20 @@ impl Policy for Boxed {
         (**self).on_read(now);
     }
 
+    fn has_begun(&mut self) -> bool {
+        (**self).has_begun()
+    }
+
     fn on_passed(&mut self, now: Moment) {
         (**self).on_passed(now);
     }
 
     fn on_frame(&mut self, header: &Header) -> Option<Ending> {
         (**self).on_frame(header)
+    }
+
+    fn refuses(&mut self, event: &Event<'_>, from: Role) -> Option<Ending> {
+        (**self).refuses(event, from)
     }
 
     fn on_incoming(&mut self, event: &Event<'_>, now: Moment, tunnel: &Tunnel) {

@@ -1,19 +1,35 @@
 //! A peer under the test's control, for everything that stands in a stream.
 
-mod boxed;
+// Clippy exempts what is for tests alone, and a fuzz target calls some of this.
+#![allow(clippy::unwrap_used)]
+
+pub(crate) mod boxed;
+#[cfg(test)]
 mod ending;
 mod frames;
+#[cfg(test)]
 mod handler;
+#[cfg(test)]
 mod injecting;
+#[cfg(test)]
 mod passing;
+#[cfg(test)]
 mod pausing;
+#[cfg(test)]
 mod planned;
+#[cfg(test)]
 mod pongs;
+#[cfg(test)]
 mod refusing;
+#[cfg(test)]
 mod sharing;
+#[cfg(test)]
+mod strict;
+#[cfg(test)]
 mod tasks;
+#[cfg(test)]
 mod time;
-mod traffic;
+pub(crate) mod traffic;
 
 use std::{
     collections::VecDeque,

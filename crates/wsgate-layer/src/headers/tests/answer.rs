@@ -35,6 +35,20 @@ async fn extended_connect_becomes_an_upgrade_and_its_101_becomes_200() {
     );
 }
 
+/// To an HTTP/2 client it would be the length of all that is ever said.
+#[tokio::test]
+async fn a_101_has_no_length() {
+    let with_length = |req: &Request<()>| {
+        let mut res = switching(req);
+        res.headers_mut().insert("content-length", 0.into());
+        res
+    };
+    for req in [upgrade(&[]), extended_connect()] {
+        let (_, res) = forward(&UpgradeHeadersLayer::new(), req, with_length).await;
+        none(res.headers(), &["content-length"]);
+    }
+}
+
 #[tokio::test]
 async fn a_good_101_passes_to_an_http1_client() {
     let (_, res) = forward(&UpgradeHeadersLayer::new(), upgrade(&[]), switching).await;

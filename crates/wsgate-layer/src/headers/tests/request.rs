@@ -49,6 +49,53 @@ async fn connection_cannot_name_away_the_handshake() {
     );
 }
 
+/// A trusted proxy may pass its client's `Connection` on, and the client name in it what the proxy says.
+#[tokio::test]
+async fn nor_who_it_is() {
+    let layer =
+        UpgradeHeadersLayer::new().trusted_proxies(TrustedProxies::new(["192.0.2.1"]).unwrap());
+    let told = [
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-user", "alice"),
+        ("x-real-ip", "203.0.113.7"),
+        ("origin", "https://example.com"),
+        ("cookie", "session=1"),
+        ("authorization", "Bearer 1"),
+    ];
+    let names = told.map(|(name, _)| name).join(", ");
+    let named = [("connection", &*names), ("connection", "forwarded, x-hop")];
+    let more = [
+        &told[..],
+        &named,
+        &[("forwarded", "for=203.0.113.7"), ("x-hop", "1")],
+    ]
+    .concat();
+    let sent = sent_on(&layer, upgrade(&more)).await;
+    fields(
+        &sent,
+        &[
+            ("x-forwarded-for", "203.0.113.7, 192.0.2.1"),
+            (
+                "forwarded",
+                "for=203.0.113.7, for=192.0.2.1;host=example.com;proto=https",
+            ),
+        ],
+    );
+    fields(&sent, &told[1..]);
+    none(&sent, &["x-hop"]);
+}
+
+#[tokio::test]
+async fn the_length_of_no_body_is_not_sent_on() {
+    let sent = sent_on(
+        &UpgradeHeadersLayer::new(),
+        upgrade(&[("content-length", "0")]),
+    )
+    .await;
+    none(&sent, &["content-length"]);
+}
+
 #[tokio::test]
 async fn another_upgrade_is_never_forwarded() {
     for (method, upgrade) in [
@@ -211,4 +258,47 @@ async fn cookies_that_http2_cut_up_become_one_field_again() {
     // Over HTTP/1.1 it is the client's own doing.
     let sent = sent_on(&UpgradeHeadersLayer::new(), two_fields).await;
     assert_eq!(sent.get_all("cookie").iter().count(), 3);
+}
+
+/// As one that does not know the field does with what its client wrote.
+#[tokio::test]
+async fn a_trusted_proxy_may_pass_on_what_is_not_well_formed() {
+    let trusting = TrustedProxies::new(["192.0.2.0/24"]).unwrap();
+    let layer = UpgradeHeadersLayer::new().trusted_proxies(trusting);
+    let ours = "for=192.0.2.1;host=example.com;proto=https";
+    for (before, kept) in [
+        ("for=\"6.6.6.6", ""),
+        ("for=6.6.6.6;by", ""),
+        ("for=6.6.6.6 by=x", ""),
+        ("for=", ""),
+        ("for=6.6.6.6,", ""),
+        (
+            "for=\"[2001:db8::7]:1\";by=\"a\\\"b\", for=b",
+            "for=\"[2001:db8::7]:1\";by=\"a\\\"b\", for=b, ",
+        ),
+        ("for=a;proto=http ,, for=b", "for=a;proto=http ,, for=b, "),
+    ] {
+        let sent = sent_on(&layer, upgrade(&[("forwarded", before)])).await;
+        fields(&sent, &[("forwarded", &format!("{kept}{ours}"))]);
+    }
+}
+
+/// A proxy that adds its fields and leaves those that its client wrote.
+#[tokio::test]
+async fn of_what_is_said_twice_the_trusted_proxys_own_word_is_kept() {
+    let trusting = TrustedProxies::new(["192.0.2.0/24"]).unwrap();
+    let layer = UpgradeHeadersLayer::new().trusted_proxies(trusting);
+    for (name, forged, own) in [
+        ("x-real-ip", "6.6.6.6", "1.1.1.1"),
+        ("x-forwarded-proto", "http", "https"),
+        ("x-forwarded-host", "evil.example", "example.com"),
+        ("x-forwarded-port", "1", "8443"),
+    ] {
+        let sent = sent_on(&layer, upgrade(&[(name, forged), (name, own)])).await;
+        fields(&sent, &[(name, own)]);
+        // Whether or not we know better, as without a Host we do not.
+        let mut hostless = upgrade(&[(name, forged), (name, own)]);
+        hostless.headers_mut().remove("host");
+        fields(&sent_on(&layer, hostless).await, &[(name, own)]);
+    }
 }

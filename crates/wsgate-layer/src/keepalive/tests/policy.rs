@@ -1,5 +1,8 @@
 //! The decisions by themselves, told the time in seconds.
 
+mod asleep;
+mod lost;
+
 use super::*;
 use crate::{
     guard::{Action, Ending, PeerEnds, Place, Policy},
@@ -92,6 +95,21 @@ impl Bench {
     #[track_caller]
     fn waits(&mut self, second: u64) {
         let action = self.due(second);
+        assert!(action.is_none(), "{action:?}");
+    }
+
+    /// The deadline at `second` is heard of only now, and asks for nothing.
+    #[track_caller]
+    fn misses(&mut self, second: u64, now: u64) {
+        assert_eq!(self.next(), Some(second));
+        let place = Place {
+            incoming: &self.incoming,
+            outgoing: &self.outgoing,
+            blocked: self.blocked,
+            reads: true,
+            tunnel: &self.tunnel,
+        };
+        let action = self.policy.on_deadline(self.start + secs(now), place);
         assert!(action.is_none(), "{action:?}");
     }
 

@@ -20,6 +20,55 @@ async fn a_tunnel_holds_its_place_until_the_handler_lets_go() {
     is_refused(open(&layer, B).await, Limit::Tunnels, 503, "5");
 }
 
+/// One that is never answered, as far as the handler.
+fn begin(layer: &LimitLayer) -> tokio_test::task::Spawn<impl Future<Output = ()> + use<>> {
+    let (req, _connection) = handshake(A);
+    let silent = service_fn(|_: Request<()>| pending::<Result<Response<String>, Infallible>>());
+    let res = layer.layer(silent).oneshot(req);
+    let mut begun = tokio_test::task::spawn(async move { drop(res.await) });
+    assert_pending!(begun.poll());
+    begun
+}
+
+#[tokio::test]
+async fn a_handshake_is_pending_until_its_answer() {
+    let layer = LimitLayer::new().tunnels(4).pending_handshakes(2);
+    let first = begin(&layer);
+    // Those that were answered do not count, however long their tunnels live.
+    let _open = (open(&layer, B).await, open(&layer, B).await);
+    let second = begin(&layer);
+    // A place for a tunnel that it had is free again.
+    drop(_open);
+    for _ in 0..8 {
+        is_refused(open(&layer, B).await, Limit::PendingHandshakes, 503, "1");
+    }
+    drop(first);
+    open(&layer, B).await.unwrap();
+    drop(second);
+}
+
+#[tokio::test]
+async fn one_from_the_queue_is_pending_too() {
+    let layer = LimitLayer::new()
+        .tunnels(1)
+        .queue(1, Duration::from_secs(5))
+        .pending_handshakes(0);
+    let refused = open(&layer, A).await;
+    is_refused(refused, Limit::PendingHandshakes, 503, "1");
+    let layer = LimitLayer::new()
+        .tunnels(2)
+        .queue(1, Duration::from_secs(5))
+        .pending_handshakes(1);
+    let (one, _two) = (
+        open(&layer, A).await.unwrap(),
+        open(&layer, A).await.unwrap(),
+    );
+    let mut queued = tokio_test::task::spawn(open(&layer, B));
+    assert_pending!(queued.poll());
+    drop(one);
+    queued.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_client_has_places_of_its_own() {
     let layer = LimitLayer::new().tunnels_per_client(1);
@@ -32,7 +81,7 @@ async fn a_client_has_places_of_its_own() {
 
 #[track_caller]
 fn is_one_client(a: &str, b: &str, expected: bool) {
-    let client = |addr: &str| super::super::places::client_of(addr.parse().unwrap());
+    let client = |addr: &str| crate::client::subscriber(addr.parse().unwrap());
     assert_eq!(client(a) == client(b), expected, "{a} {b}");
 }
 

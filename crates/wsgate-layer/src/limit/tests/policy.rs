@@ -1,4 +1,4 @@
-use wsgate_frame::{CloseCode, Header, OpCode, Rsv, Tracker};
+use wsgate_frame::{CloseCode, Event, Header, OpCode, Rsv, Tracker, Violation};
 
 use super::*;
 use crate::{
@@ -132,6 +132,19 @@ fn the_close_says_what_was_wrong() {
     let too_big = CloseCode::MESSAGE_TOO_BIG;
     assert_eq!(ending(frame_size, 2), (too_big, "frame too big"));
     assert_eq!(ending(message_size, 2), (too_big, "message too big"));
+    let frame_rate = StreamLimits {
+        frame_rate: Some(Rate::new(1, Duration::from_secs(3600)).burst(1)),
+        excess: Excess::Close,
+        ..StreamLimits::default()
+    };
+    let (mut policy, _) = policy(frame_rate);
+    let pong = header(OpCode::Pong, true, 0);
+    assert_eq!(policy.on_frame(&pong), None);
+    let Ending { code, reason, .. } = policy.on_frame(&pong).expect("the limit is broken");
+    assert_eq!(
+        (code, reason),
+        (CloseCode::POLICY_VIOLATION, "too many frames")
+    );
 }
 
 /// Ten a second, two at once.
@@ -161,6 +174,68 @@ fn messages_and_pings_count() {
     // Answers and farewells are free.
     let [pong, close] = [header(Pong, true, 0), header(Close, true, 2)];
     check(limits, &[text, text, pong, pong, close], None);
+}
+
+#[test]
+fn frames_of_every_kind_count() {
+    use OpCode::{Close, Continuation, Ping, Pong, Reserved3, Text};
+    let limits = StreamLimits {
+        frame_rate: Some(Rate::per_second(10).burst(2)),
+        excess: Excess::Close,
+        ..StreamLimits::default()
+    };
+    let over = Some(Limit::FrameRate);
+    let text = header(Text, true, 1);
+    check(limits, &[text, text], None);
+    for opcode in [Text, Continuation, Ping, Pong, Close, Reserved3] {
+        for fin in [true, false] {
+            let frame = header(opcode, fin, 0);
+            check(limits, &[frame, frame, frame], over);
+            check(limits, &[text, text, frame], over);
+        }
+    }
+}
+
+#[test]
+fn of_frames_and_messages_both_are_counted() {
+    let limits = StreamLimits {
+        message_rate: Some(Rate::per_second(1).burst(1)),
+        frame_rate: Some(Rate::per_second(10).burst(1)),
+        ..StreamLimits::default()
+    };
+    let (mut policy, told) = policy(limits);
+    let start = Moment::now();
+    policy.on_read(start);
+    for _ in 0..2 {
+        assert_eq!(policy.on_frame(&header(OpCode::Text, true, 1)), None);
+    }
+    assert_eq!(policy.pauses_until(), Some(start + Duration::from_secs(1)));
+    assert_eq!(told.take(), [Limit::FrameRate, Limit::MessageRate]);
+}
+
+/// There is no frame then that could be counted, nor any after it.
+#[test]
+fn a_length_of_more_than_63_bits_is_beyond_every_limit() {
+    let refuses = |limits, violation| {
+        let (mut policy, told) = policy(limits);
+        policy.on_read(Moment::now());
+        let event = Event::Violation {
+            violation,
+            start: 0,
+        };
+        let ending = policy.refuses(&event, Role::Client);
+        (ending.map(|e| (e.cause, e.code)), told.take())
+    };
+    let sizes = StreamLimits {
+        message_size: Some(1),
+        ..StreamLimits::default()
+    };
+    let (ending, told) = refuses(sizes, Violation::LengthOverflow);
+    let cause = Cause::Limit(Limit::FrameSize);
+    assert_eq!(ending, Some((cause, CloseCode::MESSAGE_TOO_BIG)));
+    assert_eq!(told, [Limit::FrameSize]);
+    // Others are none of its business.
+    assert_eq!(refuses(sizes, Violation::Unmasked), (None, vec![]));
 }
 
 #[test]

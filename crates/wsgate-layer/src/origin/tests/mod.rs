@@ -1,2 +1,3 @@
 mod layer;
 mod policy;
+mod shown;

@@ -53,6 +53,19 @@ impl Bench {
         None
     }
 
+    /// Comes to look at this second, for the first time since the deadline. Whether that ends it.
+    fn wakes(&mut self, second: u64) -> bool {
+        let place = Place {
+            incoming: &self.incoming,
+            outgoing: &self.outgoing,
+            blocked: false,
+            reads: true,
+            tunnel: &Tunnel::default(),
+        };
+        let now = self.start + secs(second);
+        self.policy.on_deadline(now, place).is_some()
+    }
+
     /// Bytes come at this second.
     #[track_caller]
     fn reads(&mut self, second: u64, bytes: &[u8]) {
@@ -142,6 +155,20 @@ fn a_message_under_way_counts_only_while_it_moves() {
     bench.ends_after(30);
 }
 
+#[test]
+fn where_nobody_can_tell_what_a_message_is_all_bytes_count() {
+    let mut bench = Bench::new();
+    // A length that is no number of bytes.
+    bench.reads(20, &[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for second in (100..1000).step_by(100) {
+        bench.reads(second, b"whatever");
+    }
+    assert_eq!(bench.run_to(1000), None);
+    let end = bench.run_to(2000).expect("no end");
+    // The frames that would make it look are not to be seen, so it looks once in each timeout.
+    assert!((900 + 160..=900 + 320).contains(&end), "{end} s");
+}
+
 /// A handler that reads and writes on two tasks.
 struct Rig {
     reader: ReadHalf<IdleTimeoutIo<Scripted>>,
@@ -229,4 +256,13 @@ async fn a_long_message_to_a_slow_peer_counts() {
         hears(&mut rig.reader, secs(25)).await;
         assert_eq!(rig.tunnel.end().unwrap().cause, Cause::IdleTimeout);
     }
+}
+
+#[test]
+fn who_was_asleep_when_the_time_was_over_waits_once_more() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.next(), 160);
+    assert!(!bench.wakes(1000));
+    assert_eq!(bench.next(), 1160);
+    assert!(bench.wakes(2000));
 }

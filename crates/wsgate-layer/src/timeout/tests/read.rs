@@ -106,3 +106,23 @@ async fn the_code_can_be_chosen() {
     hears_end(&mut io, secs(7)).await;
     assert_eq!(close_from(Role::Server, &peer.got()).0, CloseCode(4408));
 }
+
+/// What came meanwhile may be in the socket, unread; and a keepalive was asleep as well.
+#[tokio::test(start_paused = true)]
+async fn who_was_asleep_when_the_time_was_over_waits_once_more() {
+    for role in BOTH {
+        let (mut io, peer, tunnel) = open(role);
+        for _ in 0..2 {
+            hears(&mut io, secs(1)).await;
+            tokio::time::advance(secs(1000)).await;
+            assert_eq!(hears(&mut io, secs(59)).await, b"");
+            peer.sends(&frame(role, 0x8a, "pong"));
+            hears(&mut io, secs(1)).await;
+        }
+        assert_eq!(tunnel.end(), None);
+
+        tokio::time::advance(secs(1000)).await;
+        hears(&mut io, secs(61)).await;
+        assert_eq!(tunnel.end().unwrap().cause, Cause::ReadTimeout);
+    }
+}

@@ -1,8 +1,0 @@
-//! Any bytes as payload, code and mask: control frames give back what was put into them.
-
-#![no_main]
-
-#[path = "../../tests/frame/laws/control.rs"]
-mod control;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| control::gives_back_what_was_put_in(bytes));
