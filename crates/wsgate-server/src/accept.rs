@@ -1,4 +1,5 @@
-//! From an accepted TCP connection to a finished TLS handshake, or to a reason why not.
+//! From an accepted TCP connection to a finished TLS handshake, or to a reason why not. Before TLS may
+//! stand a header of the PROXY protocol.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -8,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-use axum_server::accept::Accept;
+use axum_server::accept::{Accept, NoDelayAcceptor};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -17,7 +18,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::connection::Connection;
 use crate::limits::Limits;
+use crate::proxy_protocol::{HeaderFault, Senders, looks_like_one};
 use crate::redirect::{self, PlainHttp};
 use crate::tls::{ORIGIN, Origin};
 
@@ -30,6 +33,14 @@ pub(crate) struct TlsPort<A> {
     tls: A,
     limits: Limits,
     plain: PlainHttp,
+    senders: Option<Senders>,
+}
+
+/// Plain HTTP, behind the PROXY protocol.
+#[derive(Clone, Debug)]
+pub(crate) struct PlainPort {
+    limits: Limits,
+    senders: Senders,
 }
 
 /// Why a connection did not get as far as HTTP, where it was not for rustls to say.
@@ -48,6 +59,17 @@ pub(crate) enum Refusal {
         /// What it began with.
         first: u8,
     },
+    /// It has to begin with a header of the PROXY protocol, and does not have one that is right.
+    ProxyHeader(HeaderFault),
+    /// It begins with such a header, and nobody said that its peer may send one.
+    StrangersHeader,
+}
+
+/// What happened to a connection that was passed on for this client.
+#[derive(Debug)]
+pub(crate) struct PassedOn {
+    pub(crate) client: SocketAddr,
+    pub(crate) error: io::Error,
 }
 
 /// What a connection begins with.
@@ -61,11 +83,32 @@ enum Opening<T> {
 impl<A> TlsPort<A> {
     /// `tls` needs no limit of its own. `https_port` is where a client without a port in its Host
     /// field is sent.
-    pub(crate) fn new(tls: A, limits: Limits, https_port: u16) -> Self {
+    pub(crate) fn new(tls: A, limits: Limits, https_port: u16, senders: Option<Senders>) -> Self {
         Self {
             tls,
             limits,
             plain: PlainHttp::OnTlsPort { https_port },
+            senders,
+        }
+    }
+
+    /// What comes after the PROXY protocol.
+    async fn serve<S>(
+        &self,
+        stream: TcpStream,
+        service: S,
+        origin: Origin,
+        deadline: Instant,
+    ) -> io::Result<(A::Stream, A::Service)>
+    where
+        A: Accept<TcpStream, S>,
+    {
+        match self.open(stream, service, origin, deadline).await? {
+            Opening::Tls(accepted) => Ok(*accepted),
+            Opening::PlainHttp(stream) => {
+                self.redirect(stream).await;
+                Err(Refusal::PlainHttp.into())
+            }
         }
     }
 
@@ -74,19 +117,19 @@ impl<A> TlsPort<A> {
         stream: TcpStream,
         service: S,
         origin: Origin,
+        deadline: Instant,
     ) -> io::Result<Opening<(A::Stream, A::Service)>>
     where
         A: Accept<TcpStream, S>,
     {
-        // One deadline for all. No overflow: limits end at `LONGEST`.
-        let deadline = Instant::now() + self.limits.tls_handshake;
-        // The byte stays in the socket: rustls, or hyper, reads it again.
-        let mut first = [0];
+        // The bytes stay in the socket: rustls, or hyper, reads them again. The first one decides.
+        let mut first = [0; 12];
         let read = timeout_at(deadline, stream.peek(&mut first))
             .await
             .map_err(|_| Refusal::Silent)??;
         match (read, first[0]) {
             (0, _) => Err(Refusal::Closed.into()),
+            (_, _) if looks_like_one(&first[..read]) => Err(Refusal::StrangersHeader.into()),
             (_, TLS_HANDSHAKE) => {
                 let accepted = ORIGIN.scope(origin, self.tls.accept(stream, service));
                 let accepted = timeout_at(deadline, accepted)
@@ -110,6 +153,7 @@ impl<A> TlsPort<A> {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_read)
+            .max_buf_size(self.limits.request_head)
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service_fn(answer));
         // How it ends does not matter: the client was told, or did not listen.
@@ -117,34 +161,70 @@ impl<A> TlsPort<A> {
     }
 }
 
-impl<A, S> Accept<TcpStream, S> for TlsPort<A>
+impl<A, R> Accept<TcpStream, Connection<R>> for TlsPort<A>
 where
-    A: Accept<TcpStream, S> + Clone + Send + Sync + 'static,
+    A: Accept<TcpStream, Connection<R>> + Clone + Send + Sync + 'static,
     A::Stream: Send,
     A::Service: Send,
     A::Future: Send,
-    S: Send + 'static,
+    R: Send + 'static,
 {
-    // Nothing of ours stands between TLS and HTTP, so that an upgraded connection can be taken
-    // apart into exactly this type.
+    // Nothing else of ours stands between TLS and HTTP than what `Watching` puts there, so that an
+    // upgraded connection can be taken apart.
     type Stream = A::Stream;
     type Service = A::Service;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+    fn accept(&self, mut stream: TcpStream, mut service: Connection<R>) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let origin = Origin {
+            // One deadline for all. No overflow: limits end at `LONGEST`.
+            let deadline = Instant::now() + this.limits.tls_handshake;
+            let mut origin = Origin {
                 peer: canonical(stream.peer_addr()?),
                 local: canonical(stream.local_addr()?),
             };
-            match this.open(stream, service, origin).await? {
-                Opening::Tls(accepted) => Ok(*accepted),
-                Opening::PlainHttp(stream) => {
-                    this.redirect(stream).await;
-                    Err(Refusal::PlainHttp.into())
-                }
+            let client = match &this.senders {
+                Some(senders) => senders.client(&mut stream, origin.peer, deadline).await?,
+                None => None,
+            };
+            let Some(client) = client else {
+                return this.serve(stream, service, origin, deadline).await;
+            };
+            origin.peer = client;
+            service.came_from(client);
+            let served = this.serve(stream, service, origin, deadline).await;
+            served.map_err(|error| PassedOn { client, error }.into())
+        })
+    }
+}
+
+// ===== impl PlainPort =====
+
+impl PlainPort {
+    pub(crate) const fn new(limits: Limits, senders: Senders) -> Self {
+        Self { limits, senders }
+    }
+}
+
+impl<R> Accept<TcpStream, Connection<R>> for PlainPort
+where
+    R: Send + 'static,
+{
+    type Stream = TcpStream;
+    type Service = Connection<R>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
+
+    fn accept(&self, mut stream: TcpStream, mut service: Connection<R>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let deadline = Instant::now() + this.limits.tls_handshake;
+            let peer = canonical(stream.peer_addr()?);
+            let client = this.senders.client(&mut stream, peer, deadline);
+            if let Some(client) = client.await? {
+                service.came_from(client);
             }
+            NoDelayAcceptor.accept(stream, service).await
         })
     }
 }
@@ -167,11 +247,35 @@ impl fmt::Display for Refusal {
             Self::NotTls { first } => {
                 write!(f, "neither TLS nor HTTP: it begins with {first:#04x}")
             }
+            Self::ProxyHeader(fault) => fault.fmt(f),
+            Self::StrangersHeader => {
+                f.write_str("a PROXY protocol header from an address that may not send one")
+            }
         }
     }
 }
 
 impl StdError for Refusal {}
+
+// ===== impl PassedOn =====
+
+impl From<PassedOn> for io::Error {
+    fn from(passed_on: PassedOn) -> Self {
+        Self::new(passed_on.error.kind(), passed_on)
+    }
+}
+
+impl fmt::Display for PassedOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a connection that was passed on for {}", self.client)
+    }
+}
+
+impl StdError for PassedOn {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.error)
+    }
+}
 
 /// A listener on [::] sees IPv4 addresses as ::ffff:a.b.c.d, which nobody wants to read.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {

@@ -4,18 +4,21 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
 use http::header::STRICT_TRANSPORT_SECURITY;
 use http::uri::Scheme;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 use tracing::debug;
 
 use crate::accept::canonical;
+use crate::patience::{self, Asked, Patience};
+use crate::watch::{KnowsUpgrade, Upgraded};
 
 /// Makes the service of one connection from the peer's address.
 #[derive(Debug)]
@@ -34,20 +37,25 @@ struct Accepted {
 }
 
 /// Puts `ConnectInfo<SocketAddr>` and `Scheme` in each request's extensions, and HSTS on each
-/// answer.
+/// answer. Has no patience with a client that asks over and over and never waits for an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection<S> {
     inner: S,
     peer: SocketAddr,
     scheme: Scheme,
     hsts: Option<HeaderValue>,
+    upgraded: Upgraded,
+    patience: Arc<Patience>,
 }
 
 pin_project! {
     pub(crate) struct ResponseFuture<F> {
+        // Nothing where patience has ended.
         #[pin]
-        inner: F,
+        inner: Option<F>,
         hsts: Option<HeaderValue>,
+        upgraded: Upgraded,
+        asked: Option<Asked>,
     }
 }
 
@@ -95,6 +103,8 @@ impl Service<SocketAddr> for MakeConnection {
             peer: canonical(peer),
             scheme: self.scheme.clone(),
             hsts: self.hsts.clone(),
+            upgraded: Upgraded::default(),
+            patience: Arc::default(),
         }))
     }
 }
@@ -116,9 +126,17 @@ impl Drop for Accepted {
 
 // ===== impl Connection =====
 
+impl<S> Connection<S> {
+    /// Whose it is, where another one only passes it on.
+    pub(crate) fn came_from(&mut self, client: SocketAddr) {
+        self.peer = canonical(client);
+    }
+}
+
 impl<S, B, R> Service<Request<B>> for Connection<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    R: Default,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -131,10 +149,29 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.extensions_mut().insert(self.scheme.clone());
-        ResponseFuture {
-            inner: self.inner.call(request),
-            hsts: self.hsts.clone(),
+        let hsts = self.hsts.clone();
+        // An HTTP/1.1 client that does not wait gives its connection up.
+        if request.version() != Version::HTTP_2 {
+            return ResponseFuture {
+                inner: Some(self.inner.call(request)),
+                hsts,
+                upgraded: self.upgraded.clone(),
+                asked: None,
+            };
         }
+        let asked = self.patience.ask(self.peer);
+        ResponseFuture {
+            inner: asked.is_some().then(|| self.inner.call(request)),
+            hsts,
+            upgraded: self.upgraded.clone(),
+            asked,
+        }
+    }
+}
+
+impl<S> KnowsUpgrade for Connection<S> {
+    fn upgraded(&self) -> Upgraded {
+        self.upgraded.clone()
     }
 }
 
@@ -143,12 +180,23 @@ where
 impl<F, R, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
+    R: Default,
 {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
+        let mut response = match this.inner.as_pin_mut() {
+            Some(inner) => ready!(inner.poll(cx))?,
+            None => patience::refusal(),
+        };
+        // Only HTTP/1.1 has it.
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            this.upgraded.set();
+        }
+        if let Some(asked) = this.asked.take() {
+            asked.answered();
+        }
         if let Some(value) = this.hsts.take() {
             response
                 .headers_mut()

@@ -8,19 +8,33 @@ use rustls::{AlertDescription, Error as TlsError, PeerIncompatible};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::accept::{Refusal, canonical};
+use crate::accept::{PassedOn, Refusal, canonical};
+use crate::proxy_protocol::HeaderFault;
 use crate::throttle::Throttle;
 
 /// Logs failures of accepting: each kind within its own bounds, so that the noise of scanners
 /// does not hide a client that was set up wrongly.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HandshakeLog {
+    /// It is tried again twenty times a second.
     listener: Throttle,
     plain_http: Throttle,
     explained: Throttle,
+    proxy_protocol: Throttle,
 }
 
 // ===== impl HandshakeLog =====
+
+impl Default for HandshakeLog {
+    fn default() -> Self {
+        Self {
+            listener: Throttle::one(),
+            plain_http: Throttle::default(),
+            explained: Throttle::default(),
+            proxy_protocol: Throttle::default(),
+        }
+    }
+}
 
 impl HandshakeLog {
     /// `peer` is unknown when the listening socket itself failed.
@@ -38,6 +52,13 @@ impl HandshakeLog {
             return;
         };
         let cause = error.get_ref();
+        // What a client behind a balancer does is told of the client.
+        let passed_on = cause.and_then(|cause| cause.downcast_ref::<PassedOn>());
+        let (peer, error) = match passed_on {
+            Some(PassedOn { client, error }) => (*client, error),
+            None => (peer, error),
+        };
+        let cause = error.get_ref();
         match cause.and_then(|cause| cause.downcast_ref::<Refusal>()) {
             Some(Refusal::PlainHttp) => {
                 if let Some(suppressed) = self.plain_http.admit(now) {
@@ -52,6 +73,25 @@ impl HandshakeLog {
                     "the client, or the network to it, is too slow",
                 );
             }
+            Some(Refusal::ProxyHeader(
+                HeaderFault::Absent
+                | HeaderFault::Late
+                | HeaderFault::TooLong
+                | HeaderFault::Malformed,
+            )) => self.refused(
+                now,
+                peer,
+                error,
+                "connections from this address have to begin with a PROXY protocol header: switch \
+                 it on there, or take the address from those that send one",
+            ),
+            Some(Refusal::StrangersHeader) => self.refused(
+                now,
+                peer,
+                error,
+                "if this is your balancer, add its address to those that send a PROXY protocol \
+                 header; if it is not, somebody tried to pass for another",
+            ),
             // Port checks of load balancers and the like: by day and by night, and no harm.
             Some(refusal) => debug!(%peer, "{refusal}"),
             None => match cause.and_then(|cause| cause.downcast_ref::<TlsError>()) {
@@ -61,6 +101,12 @@ impl HandshakeLog {
                 },
                 None => debug!(%peer, %error, "the client left during the TLS handshake"),
             },
+        }
+    }
+
+    fn refused(&self, now: Instant, peer: SocketAddr, error: &io::Error, hint: &str) {
+        if let Some(suppressed) = self.proxy_protocol.admit(now) {
+            warn!(%peer, %error, suppressed, "connection refused: {hint}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!   redirect_http ──────────────────────────────► 308 to https ("use wss://")
 //!
-//!   bind ─► TCP_NODELAY ─► first byte ─┬─ TLS ──► SNI ─► ALPN ─┬─ HTTP/1.1 ─┐
+//!   bind ─► (PROXY protocol) ─► first byte ─┬─ TLS ──► SNI ─► ALPN ─┬─ HTTP/1.1 ─┐
 //!                                      │                       └─ HTTP/2 ───┤
 //!                                      └─ plain HTTP ─► 308 to https        ▼
 //!                                                             extensions ─► your Router
@@ -39,7 +39,7 @@
 //!
 //! | type | what it tells |
 //! |---|---|
-//! | [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo) | the peer's address, IPv4 as IPv4 on a dual-stack listener too |
+//! | [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo) | the peer's address, IPv4 as IPv4 on a dual-stack listener too; behind a balancer that speaks the [PROXY protocol](Server::proxy_protocol) the client's |
 //! | [`http::uri::Scheme`] | `https`, or `http` when the server has no TLS |
 //! | [`Arc<TlsInfo>`](TlsInfo) | with TLS: server name, protocol, the client's certificates |
 //!
@@ -52,8 +52,9 @@
 //! - `TCP_NODELAY` is on. With Nagle's algorithm small messages wait for acknowledgements.
 //! - HTTP/1.1 upgrades always work: [`Tls::without_http2`] narrows ALPN, not hyper.
 //! - A TLS connection that is idle holds no buffer: [`TlsStream`].
-//! - No [limit](Limits) touches a connection once it is upgraded. Noticing that a WebSocket's peer
-//!   is gone is the work of WebSocket pings.
+//! - No [limit](Limits) touches a connection once it is upgraded: what is inside of hyper's `Upgraded` is
+//!   a [`Watched`], which lets everything pass then. Noticing that a WebSocket's peer is gone is the work
+//!   of WebSocket pings.
 //! - A page loaded over https may open `wss://` only, and browsers follow no redirect of a
 //!   WebSocket handshake: the redirects here say so in their body.
 //! - A shutdown by itself [treats WebSockets badly](Running#upgraded-connections).
@@ -61,8 +62,8 @@
 //!
 //! # What it is not
 //!
-//! It does not obtain certificates, nor notice that their files have changed; it restarts into new
-//! ones. It does not listen on Unix sockets, and does not limit the number of connections.
+//! It does not obtain certificates, but [takes those into use](Tls#reading-them-anew) that something else has
+//! put in the place of the old ones. It does not listen on Unix sockets, and does not limit the number of connections.
 
 mod accept;
 mod alive;
@@ -74,7 +75,10 @@ mod handshake_log;
 mod hsts;
 mod limits;
 mod listen;
+mod patience;
+mod proxy_protocol;
 mod redirect;
+mod reload;
 mod running;
 mod server;
 mod signal;
@@ -82,16 +86,27 @@ mod throttle;
 mod tls;
 mod tls_acceptor;
 mod url;
+mod watch;
 mod workers;
 
 pub use axum_server::tls::TlsInfo;
 /// The version that [`Tls::config`] takes.
 pub use rustls;
-pub use wsgate_tls::TlsStream;
+pub use wsgate_tls::{LoosePermissions, TlsStream, Watched, loose_permissions};
+
+/// What the fuzz targets call: the laws that ordinary tests hold as well.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// A header of the PROXY protocol is understood the same in any pieces, and as it is specified.
+    pub fn proxy_header(bytes: &[u8]) {
+        crate::proxy_protocol::laws::any_cutting_agrees_with_the_model(bytes);
+    }
+}
 
 pub use self::error::{ServerError, ServerErrorKind};
 pub use self::hsts::Hsts;
 pub use self::limits::Limits;
+pub use self::reload::Reloader;
 pub use self::running::Running;
 pub use self::server::Server;
 pub use self::signal::shutdown_signal;

@@ -63,9 +63,17 @@ fn server(
         .first_request_timeout(limits.first_request)
         .accept_error_handler(move |peer, error| log.note(peer, error));
     let builder = server.http_builder();
-    builder.http1().header_read_timeout(limits.header_read);
+    let head = limits.request_head;
+    builder
+        .http1()
+        .header_read_timeout(limits.header_read)
+        .max_buf_size(head);
     builder
         .http2()
+        .max_header_list_size(u32::try_from(head).expect("a MiB at most"))
+        .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(RESETS_BY_CLIENT)
+        .max_local_error_reset_streams(RESETS_BY_US)
         // RFC 8441 3: without the setting no client opens a WebSocket over HTTP/2.
         .enable_connect_protocol()
         .initial_stream_window_size(STREAM_WINDOW)
@@ -92,3 +100,17 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams of a connection. 64 of them may stand unread before the others do too;
 /// with a window no bigger than a stream's, as hyper has it, one would stop all.
 const CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
+
+/// How many requests and WebSockets of one connection may be open at once; more are refused, and wait in
+/// an honest client. hyper's default, said here because it says that it may change.
+const STREAMS: u32 = 200;
+
+/// How many streams a client may have reset before they were even looked at: "rapid reset"
+/// (CVE-2023-44487). One more ends the connection. It is h2's default; what was looked at is
+/// [`Patience`](crate::patience::Patience)'s.
+const RESETS_BY_CLIENT: usize = 20;
+
+/// How many streams of a connection may end by a reset of our own, for what their client did wrong:
+/// "made you reset" (CVE-2025-8671). One more ends the connection. hyper lets 1,024 pass; a client that
+/// is no attacker makes none.
+const RESETS_BY_US: usize = 64;

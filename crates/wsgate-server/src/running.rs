@@ -11,6 +11,8 @@ use tokio::task::{JoinError, JoinSet};
 use crate::alive::Ended;
 use crate::ending::{Ask, Listeners, Stop};
 use crate::error::{ServerError, ServerErrorKind};
+use crate::reload::Reloader;
+use crate::signal::Hangups;
 use crate::workers::{Leave, Workers};
 
 /// A server that accepts connections, from [`Server::start`](crate::Server::start).
@@ -46,6 +48,9 @@ pub struct Running {
     /// Of the listeners with their connections.
     ended: Ended,
     workers: Leave,
+    reloader: Reloader,
+    /// Reloads without being asked by the caller.
+    _reloading: JoinSet<()>,
 }
 
 // ===== impl Running =====
@@ -85,7 +90,16 @@ impl Running {
             ending,
             ended,
             workers: workers.into_leave(),
+            reloader: Reloader::new(None),
+            _reloading: JoinSet::new(),
         }
+    }
+
+    /// The same, with certificates that are read anew.
+    pub(crate) fn reloading(mut self, reloader: Reloader, hangups: Option<Hangups>) -> Self {
+        self._reloading = reloader.run(hangups);
+        self.reloader = reloader;
+        self
     }
 
     /// The address that is listened on, with the port that the operating system chose.
@@ -104,7 +118,12 @@ impl Running {
         &self.url
     }
 
-    /// The names and addresses that the certificates cover. Empty without TLS, and for a rustls
+    /// What has the certificates read anew.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
+    /// The names and addresses that the certificates covered when the server started. Empty without TLS, and for a rustls
     /// configuration of one's own.
     pub fn names(&self) -> &[String] {
         &self.names

@@ -15,6 +15,7 @@ use crate::ending::BoxFuture;
 use crate::error::{ServerError, ServerErrorKind};
 use crate::hsts::Hsts;
 use crate::limits::Limits;
+use crate::proxy_protocol::Senders;
 #[cfg(doc)]
 use crate::running::Running;
 use crate::tls::Tls;
@@ -31,7 +32,9 @@ pub struct Server {
     public_port: Option<u16>,
     hsts: Option<Hsts>,
     limits: Limits,
+    proxy_protocol: Option<Vec<String>>,
     workers: Option<usize>,
+    reload_on_hangup: bool,
     shutdown_on: Option<BoxFuture>,
     shutdown_grace: Duration,
     drain: Option<BoxFuture>,
@@ -52,7 +55,9 @@ impl Server {
             public_port: None,
             hsts: None,
             limits: Limits::default(),
+            proxy_protocol: None,
             workers: None,
+            reload_on_hangup: false,
             shutdown_on: None,
             shutdown_grace: SHUTDOWN_GRACE,
             drain: None,
@@ -91,9 +96,37 @@ impl Server {
         self
     }
 
-    /// Sets the time limits on what comes before a handler runs. All are on by default.
+    /// Sets the time limits on what a client is waited for. All are on by default.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Has connections from these addresses begin with a header of the PROXY protocol, version 1 or 2,
+    /// in which a balancer that passes TCP on tells whose connection it is: HAProxy's `send-proxy` and
+    /// `send-proxy-v2`, nginx's `proxy_protocol on`, the NLB of AWS. Written as `192.0.2.1` or
+    /// `10.0.0.0/8`. Default: none, and no header is understood.
+    ///
+    /// The client's address then is what handlers, limits and logs see as the peer's. Nobody else is
+    /// believed: a header from another address ends its connection.
+    ///
+    /// - From these addresses the header is required, since nobody could say whose a connection without
+    ///   one is. It may come in pieces, at most 107 bytes of version 1 and 4 KiB of version 2, and within
+    ///   the limit for the [TLS handshake](Limits::tls_handshake). What it says beyond addresses is passed over.
+    /// - A connection from any other address is one that came by itself, and is served as ever.
+    /// - One of the balancer's own, such as a health check (LOCAL, UNKNOWN, UNSPEC), keeps the
+    ///   balancer's address.
+    /// - It is the same for the listener that [redirects](Self::redirect_http).
+    ///
+    /// What breaks these rules is logged with what to do, at `warn`.
+    ///
+    /// List addresses from which nobody else can connect: whoever can send a header from one of
+    /// them can be any client.
+    pub fn proxy_protocol<I>(mut self, from: I) -> Self
+    where
+        I: IntoIterator<Item: Into<String>>,
+    {
+        self.proxy_protocol = Some(from.into_iter().map(Into::into).collect());
         self
     }
 
@@ -151,6 +184,17 @@ impl Server {
     pub fn worker_per_core(self) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         self.workers(cores)
+    }
+
+    /// Has the certificates read anew at each SIGHUP, as `nginx -s reload` and systemd's
+    /// `ExecReload=kill -HUP $MAINPID` ask for it. Off by default, as signals belong to the whole
+    /// process; nothing happens elsewhere than on Unix.
+    ///
+    /// From the start of the server on a SIGHUP then does nothing else any more: it does not end the
+    /// process when the terminal is closed. The files are [looked at](Tls::watch_every) without it, too.
+    pub fn reload_on_hangup(mut self) -> Self {
+        self.reload_on_hangup = true;
+        self
     }
 
     /// Shuts down in an orderly way when the future is ready: at a signal, say. Listening ends at
@@ -256,6 +300,7 @@ impl Server {
     /// Finds contradictions before anything is touched.
     fn check(&self) -> Result<(), ServerError> {
         self.limits.check()?;
+        self.senders()?;
         let refuse = |what| Err(ServerError::new(ServerErrorKind::Configuration, what));
         if self.tls.is_none() && self.redirect.is_some() {
             return refuse("redirect_http sends clients to https, and there is none: set tls too");
@@ -274,6 +319,12 @@ impl Server {
         }
         Ok(())
     }
+
+    /// Who sends headers of the PROXY protocol.
+    fn senders(&self) -> Result<Option<Senders>, ServerError> {
+        let from = self.proxy_protocol.as_deref();
+        from.map(Senders::parse).transpose()
+    }
 }
 
 impl fmt::Debug for Server {
@@ -285,7 +336,9 @@ impl fmt::Debug for Server {
             .field("public_port", &self.public_port)
             .field("hsts", &self.hsts)
             .field("limits", &self.limits)
+            .field("proxy_protocol", &self.proxy_protocol)
             .field("workers", &self.workers)
+            .field("reload_on_hangup", &self.reload_on_hangup)
             .field("shutdown_grace", &self.shutdown_grace)
             .finish_non_exhaustive()
     }
@@ -313,6 +366,7 @@ mod tests {
         );
         check(&server().hsts(Hsts::max_age(Duration::ZERO)), "hsts");
         check(&server().workers(0), "no workers");
+        check(&server().proxy_protocol(["balancer"]), "proxy_protocol");
         check(
             &server().limits(Limits::new().header_read(Duration::ZERO)),
             "header_read",

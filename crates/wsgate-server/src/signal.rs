@@ -31,6 +31,47 @@ pub async fn shutdown_signal() {
     info!("{which} asks to stop");
 }
 
+/// The SIGHUPs that come from its making on. Elsewhere than on Unix there are none.
+#[derive(Debug)]
+pub(crate) struct Hangups {
+    #[cfg(unix)]
+    signals: Option<signal::unix::Signal>,
+}
+
+// ===== impl Hangups =====
+
+#[cfg(unix)]
+impl Hangups {
+    pub(crate) fn listen() -> Self {
+        let signals = signal::unix::signal(signal::unix::SignalKind::hangup());
+        let signals = signals.inspect_err(|error| error!(%error, "cannot listen to SIGHUP"));
+        Self {
+            signals: signals.ok(),
+        }
+    }
+
+    pub(crate) async fn next(&mut self) {
+        let came = match &mut self.signals {
+            Some(signals) => signals.recv().await,
+            None => None,
+        };
+        if came.is_none() {
+            std::future::pending().await
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Hangups {
+    pub(crate) fn listen() -> Self {
+        Self {}
+    }
+
+    pub(crate) async fn next(&mut self) {
+        std::future::pending().await
+    }
+}
+
 async fn interrupt() {
     if let Err(error) = signal::ctrl_c().await {
         error!(%error, "cannot listen to Ctrl-C");

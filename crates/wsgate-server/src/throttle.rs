@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Admits [`PER_WINDOW`] messages in each [`WINDOW`] and counts the rest.
+/// Admits [some](Self::PER_WINDOW) messages in each [`WINDOW`] and counts the rest.
 ///
 /// Strangers decide how often a handshake fails. They must not decide how much we log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Throttle {
+    per_window: u32,
     state: Mutex<State>,
 }
 
@@ -24,6 +25,21 @@ struct State {
 // ===== impl Throttle =====
 
 impl Throttle {
+    /// Enough to see that one's own attempt failed, and why, while scanners knock too.
+    const PER_WINDOW: u32 = 10;
+
+    /// Admits one message in each [`WINDOW`], of something that is always the same.
+    pub(crate) fn one() -> Self {
+        Self::of(1)
+    }
+
+    fn of(per_window: u32) -> Self {
+        Self {
+            per_window,
+            state: Mutex::default(),
+        }
+    }
+
     /// `Some(n)`: log it, and say that `n` were left out since the last one. `None`: do not.
     pub(crate) fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,7 +47,7 @@ impl Throttle {
             state.window = Some(now);
             state.admitted = 0;
         }
-        if state.admitted == PER_WINDOW {
+        if state.admitted == self.per_window {
             state.suppressed += 1;
             return None;
         }
@@ -40,8 +56,11 @@ impl Throttle {
     }
 }
 
-/// Enough to see that one's own attempt failed, and why, while scanners knock too.
-const PER_WINDOW: u32 = 10;
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::of(Self::PER_WINDOW)
+    }
+}
 
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -54,7 +73,7 @@ mod tests {
         let throttle = Throttle::default();
         let start = Instant::now();
 
-        for _ in 0..PER_WINDOW {
+        for _ in 0..Throttle::PER_WINDOW {
             assert_eq!(throttle.admit(start), Some(0));
         }
         for _ in 0..5 {
@@ -62,5 +81,14 @@ mod tests {
         }
         assert_eq!(throttle.admit(start + WINDOW), Some(5));
         assert_eq!(throttle.admit(start + WINDOW), Some(0));
+    }
+
+    #[test]
+    fn admits_one_where_all_are_the_same() {
+        let throttle = Throttle::one();
+        let start = Instant::now();
+        assert_eq!(throttle.admit(start), Some(0));
+        assert_eq!(throttle.admit(start), None);
+        assert_eq!(throttle.admit(start + WINDOW), Some(1));
     }
 }

@@ -22,7 +22,8 @@ use crate::limits::LONGEST;
 /// Speaks TLS by [`TlsStream`].
 #[derive(Clone, Debug)]
 pub(crate) struct TlsAcceptor {
-    config: Arc<ServerConfig>,
+    /// With a configuration from [`noting`] in it.
+    config: RustlsConfig,
 }
 
 /// Puts `Arc<TlsInfo>` in each request's extensions, as axum-server's acceptors do.
@@ -45,23 +46,26 @@ tokio::task_local! {
 }
 
 /// axum-server's own acceptor, which speaks TLS by tokio-rustls.
-pub(crate) fn tokio_rustls(config: Arc<ServerConfig>) -> RustlsAcceptor<NoDelayAcceptor> {
-    RustlsAcceptor::new(RustlsConfig::from_config(config))
+pub(crate) fn tokio_rustls(config: RustlsConfig) -> RustlsAcceptor<NoDelayAcceptor> {
+    RustlsAcceptor::new(config)
         // Our own limit counts from the accepted connection. This one counts from the first byte
         // and must not fire before it: it would not be told from a client that left.
         .handshake_timeout(LONGEST)
         .acceptor(NoDelayAcceptor)
 }
 
+/// A configuration whose names [`TlsAcceptor`] can tell.
+pub(crate) fn noting(config: &ServerConfig) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.cert_resolver = Arc::new(Noting(config.cert_resolver));
+    Arc::new(config)
+}
+
 // ===== impl TlsAcceptor =====
 
 impl TlsAcceptor {
-    pub(crate) fn new(config: &ServerConfig) -> Self {
-        let mut config = config.clone();
-        config.cert_resolver = Arc::new(Noting(config.cert_resolver));
-        Self {
-            config: Arc::new(config),
-        }
+    pub(crate) fn new(config: RustlsConfig) -> Self {
+        Self { config }
     }
 }
 
@@ -74,7 +78,7 @@ where
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
     fn accept(&self, stream: TcpStream, inner: S) -> Self::Future {
-        let config = Arc::clone(&self.config);
+        let config = self.config.get_inner();
         let handshake = async move {
             stream.set_nodelay(true)?;
             let stream = TlsStream::accept(stream, config).await?;

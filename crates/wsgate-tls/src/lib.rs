@@ -54,6 +54,12 @@
 //! records. What is written is copied once more than tokio-rustls copies it, which is the price of the
 //! unbuffered API; what is read is copied as often.
 //!
+//! # Somebody who watches
+//!
+//! [`Watched`] is put round a stream, this crate's or another, by a server that ends what takes too
+//! long. It stands here because both know this crate: the server, and who takes the stream out of an
+//! upgraded connection.
+//!
 //! # What it is not
 //!
 //! It knows nothing of HTTP and of listeners, and makes no configuration: certificates, versions,
@@ -62,13 +68,17 @@
 
 mod connection;
 mod held;
+mod permissions;
 mod scratch;
 mod session;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 /// The version whose configurations a stream takes.
 pub use rustls;
 
+pub use self::permissions::{LoosePermissions, loose_permissions};
 pub use self::stream::TlsStream;
+pub use self::watched::{Watch, Watched};

@@ -40,7 +40,8 @@ use crate::session::Session;
 ///
 /// A handler that wants this type back from hyper's `Upgraded`, over HTTP/1.1, gets it by
 /// `hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TlsStream<TcpStream>>>`, along with
-/// the bytes that hyper had read.
+/// the bytes that hyper had read; behind `wsgate_server::Server` it is a
+/// [`Watched<TlsStream>`](crate::Watched).
 #[derive(Debug)]
 pub struct TlsStream<IO = TcpStream> {
     io: IO,

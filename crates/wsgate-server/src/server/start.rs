@@ -6,22 +6,26 @@ use axum::Router;
 use axum_server::accept::NoDelayAcceptor;
 use http::uri::Scheme;
 use tokio::runtime;
-use tokio::task::spawn_blocking;
-use tracing::{dispatcher, info};
+use tracing::info;
 
 use super::Server;
-use crate::accept::TlsPort;
+use crate::accept::{PlainPort, TlsPort};
 use crate::bind::bind;
 use crate::connection::MakeConnection;
 use crate::ending::{Listeners, Stop};
-use crate::error::{ServerError, ServerErrorKind};
+use crate::error::ServerError;
 use crate::handshake_log::HandshakeLog;
 use crate::hsts::Hsts;
-use crate::listen::{prepare, redirect_app};
+use crate::limits::Limits;
+use crate::listen::{Prepared, prepare, redirect_app};
+use crate::proxy_protocol::Senders;
+use crate::reload::Reloader;
 use crate::running::Running;
-use crate::tls::{Loaded, Tls, TlsBy};
+use crate::signal::Hangups;
+use crate::tls::{Live, TlsBy};
 use crate::tls_acceptor::{TlsAcceptor, tokio_rustls};
 use crate::url::url;
+use crate::watch::Watching;
 use crate::workers::Workers;
 
 impl Server {
@@ -40,9 +44,15 @@ impl Server {
     /// Dropping the future leaves nothing listening.
     pub async fn start(self, app: Router) -> Result<Running, ServerError> {
         self.check()?;
-        let loaded = match self.tls {
-            Some(tls) => Some(load(tls).await?),
-            None => None,
+        let senders = self.senders()?;
+        // Before anything else: from now on a SIGHUP does not end the process.
+        let hangups = self.reload_on_hangup.then(Hangups::listen);
+        let (tls, names) = match self.tls {
+            Some(tls) => {
+                let (live, names) = Live::start(tls).await?;
+                (Some(live), Some(names))
+            }
+            None => (None, None),
         };
         // All before the first connection is accepted, so that a failure of the last leaves no trace
         // of the first.
@@ -65,7 +75,7 @@ impl Server {
         let redirects = prepare(&here, redirect_sockets, &self.limits, &log)?;
 
         let public_port = self.public_port.unwrap_or(address.port());
-        let scheme = loaded.as_ref().map_or(Scheme::HTTP, |_| Scheme::HTTPS);
+        let scheme = tls.as_ref().map_or(Scheme::HTTP, |_| Scheme::HTTPS);
         let hsts = self.hsts.as_ref().map(Hsts::header_value);
         let mut listeners = Listeners::new();
         for (worker, listener) in servers.into_iter().enumerate() {
@@ -76,36 +86,34 @@ impl Server {
             };
             // All speak TLS by one configuration, so that a session begun with one worker can be
             // resumed with another.
-            match &loaded {
-                Some(Loaded { by, config, .. }) => {
-                    let limits = self.limits.clone();
-                    match by {
+            match &tls {
+                Some(live) => {
+                    let (limits, senders) = (self.limits.clone(), senders.clone());
+                    let config = live.config().clone();
+                    match live.by() {
                         TlsBy::TlsStream => {
                             let tls = TlsAcceptor::new(config);
-                            let acceptor = TlsPort::new(tls, limits, public_port);
+                            let acceptor = TlsPort::new(tls, limits, public_port, senders);
+                            let acceptor = Watching::new(acceptor, &self.limits);
                             listeners
                                 .spawn(listener, |server| server.acceptor(acceptor).serve(make));
                         }
                         TlsBy::TokioRustls => {
-                            let tls = tokio_rustls(Arc::clone(config));
-                            let acceptor = TlsPort::new(tls, limits, public_port);
+                            let tls = tokio_rustls(config);
+                            let acceptor = TlsPort::new(tls, limits, public_port, senders);
+                            let acceptor = Watching::new(acceptor, &self.limits);
                             listeners
                                 .spawn(listener, |server| server.acceptor(acceptor).serve(make));
                         }
                     }
                 }
-                None => listeners.spawn(listener, |server| {
-                    server.acceptor(NoDelayAcceptor).serve(make)
-                }),
+                None => spawn_plain(&mut listeners, listener, make, &self.limits, &senders),
             }
         }
         for listener in redirects {
             let make = MakeConnection::new(redirect_app(public_port), Scheme::HTTP, None);
-            listeners.spawn(listener, |server| {
-                server.acceptor(NoDelayAcceptor).serve(make)
-            });
+            spawn_plain(&mut listeners, listener, make, &self.limits, &senders);
         }
-        let names = loaded.map(|loaded| loaded.names);
 
         let stop = Stop {
             signal: self.shutdown_on,
@@ -128,21 +136,27 @@ impl Server {
             listeners,
             workers,
             stop,
-        ))
+        )
+        .reloading(Reloader::new(tls), hangups))
     }
 }
 
-/// Reads certificates where blocking is allowed, with the caller's subscriber, which belongs to
-/// the thread.
-async fn load(tls: Tls) -> Result<Loaded, ServerError> {
-    let dispatch = dispatcher::get_default(Clone::clone);
-    spawn_blocking(move || dispatcher::with_default(&dispatch, || tls.load()))
-        .await
-        .map_err(|error| {
-            ServerError::new(
-                ServerErrorKind::Certificate,
-                "reading the certificates failed in an unexpected way",
-            )
-            .because(error)
-        })?
+fn spawn_plain(
+    listeners: &mut Listeners,
+    listener: Prepared,
+    make: MakeConnection,
+    limits: &Limits,
+    senders: &Option<Senders>,
+) {
+    match senders {
+        Some(senders) => {
+            let port = PlainPort::new(limits.clone(), senders.clone());
+            let acceptor = Watching::new(port, limits);
+            listeners.spawn(listener, |server| server.acceptor(acceptor).serve(make));
+        }
+        None => listeners.spawn(listener, |server| {
+            let acceptor = Watching::new(NoDelayAcceptor, limits);
+            server.acceptor(acceptor).serve(make)
+        }),
+    }
 }

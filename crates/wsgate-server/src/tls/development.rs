@@ -1,10 +1,12 @@
 //! The CA for one's own machine: where it is kept, and how it is made and renewed there.
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use tracing::{info, warn};
+use wsgate_tls::loose_permissions;
 
 use crate::error::{ServerError, ServerErrorKind};
 use crate::tls::authority::{self, Authority, Leaf};
@@ -106,8 +108,10 @@ impl DevelopmentCa {
     /// Reads the CA, or makes it.
     fn authority(&self, now: SystemTime) -> Result<Authority, ServerError> {
         let read = || {
-            store::read(&self.key_file())
-                .map_err(|error| self.error("cannot read the development CA").because(error))
+            store::read(&self.key_file()).map_err(|error| {
+                let what = format!("cannot read the development CA's {KEY_FILE}");
+                self.error(&what).because(error)
+            })
         };
         let kept = match read()? {
             None => {
@@ -119,7 +123,12 @@ impl DevelopmentCa {
                 None
             }
             Some(text) => match Authority::parse(&text, now) {
-                Ok(authority) => Some(authority),
+                Ok(authority) => {
+                    if let Some(loose) = loose_permissions(&self.key_file()) {
+                        warn!("{loose}");
+                    }
+                    Some(authority)
+                }
                 Err(why) => {
                     self.create(now, store::Existing::Replace)?;
                     warn!(
@@ -141,7 +150,7 @@ impl DevelopmentCa {
             }
         };
         store::update(&self.location(), &authority.certificate_pem)
-            .map_err(|error| self.error("cannot keep the development CA").because(error))?;
+            .map_err(|error| unwritten(&self.location(), error))?;
         Ok(authority)
     }
 
@@ -149,12 +158,12 @@ impl DevelopmentCa {
         let text = authority::generate(now)
             .map_err(|error| self.error("cannot make a development CA").because(error))?;
         store::publish(&self.key_file(), &text, existing)
-            .map_err(|error| self.error("cannot keep the development CA").because(error))
+            .map_err(|error| unwritten(&self.key_file(), error))
     }
 
     /// Private key and certificate in one file, so that they change together.
     fn key_file(&self) -> PathBuf {
-        self.directory.join("ca-key.pem")
+        self.directory.join(KEY_FILE)
     }
 
     fn error(&self, what: &str) -> ServerError {
@@ -163,6 +172,22 @@ impl DevelopmentCa {
             format!("{what} in {}", self.directory.display()),
         )
     }
+}
+
+/// A file of the CA cannot be made. What was there before is there still.
+fn unwritten(file: &Path, error: io::Error) -> ServerError {
+    let advice = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": there is no room left on its disk"
+        }
+        _ => "",
+    };
+    let file = file.display();
+    ServerError::new(
+        ServerErrorKind::DevelopmentCa,
+        format!("cannot keep the development CA in {file}{advice}"),
+    )
+    .because(error)
 }
 
 /// Where this platform keeps a user's data.
@@ -181,6 +206,8 @@ fn data_directory() -> Option<PathBuf> {
     };
     directory.filter(|path| path.is_absolute())
 }
+
+const KEY_FILE: &str = "ca-key.pem";
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,8 @@ use crate::tls::names::Facts;
 pub(super) struct Identity {
     source: Source,
     pub(super) facts: Facts,
+    /// Where it was read from. `None` for one that was made here.
+    pub(super) chain: Option<Pem>,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,7 @@ impl Identity {
     pub(super) fn load(chain: &Pem, key: &Pem) -> Result<Self, ServerError> {
         let certificates = chain.certificates()?;
         let private = key.private_key()?;
+        key.warn_if_loose();
         let signing = sign::any_supported_type(&private).map_err(|error| {
             ServerError::new(
                 ServerErrorKind::Key,
@@ -87,6 +90,7 @@ impl Identity {
         Ok(Self {
             source: Source::Fixed(Arc::new(identity)),
             facts,
+            chain: Some(chain.clone()),
         })
     }
 
@@ -94,6 +98,7 @@ impl Identity {
         Self {
             facts: leaf.facts(),
             source: Source::Development(Box::new(leaf)),
+            chain: None,
         }
     }
 
@@ -107,13 +112,14 @@ impl Identity {
 }
 
 /// What is odd about a certificate but no reason to stay down.
-fn warn_of_doubts(chain: &Pem, facts: &Facts, now: SystemTime) {
+pub(super) fn warn_of_doubts(chain: &Pem, facts: &Facts, now: SystemTime) {
     let day = Duration::from_secs(24 * 60 * 60);
     if let Ok(since) = now.duration_since(facts.not_after) {
         warn!(
             certificate = %chain,
             days = since.as_secs() / day.as_secs(),
-            "the certificate has expired, and clients will refuse it: renew it and restart"
+            "the certificate has expired, and clients refuse it: renew it, and it is taken into \
+             use when its file has changed"
         );
     } else if facts.not_before > now {
         warn!(

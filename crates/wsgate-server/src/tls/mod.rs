@@ -4,25 +4,34 @@ mod authority;
 mod clients;
 mod development;
 mod identity;
+mod live;
 mod names;
 mod pem;
 mod resolver;
 mod store;
+#[cfg(test)]
+mod tests;
+mod tickets;
 mod trust;
 
+use std::hash::Hasher;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 
 pub use self::development::DevelopmentCa;
+pub(crate) use self::live::Live;
 pub use self::pem::Pem;
 pub(crate) use self::resolver::{ORIGIN, Origin};
 
 use self::clients::Clients;
 use self::identity::Identity;
+use self::names::Facts;
 use self::resolver::Resolver;
+use self::tickets::Tickets;
 use crate::error::{ServerError, ServerErrorKind};
 
 /// Certificates, and how clients are met with them.
@@ -56,7 +65,19 @@ use crate::error::{ServerError, ServerErrorKind};
 /// TLS 1.2 and 1.3 with rustls' cipher suites, made by aws-lc-rs; no process-wide provider has
 /// to be installed. ALPN offers HTTP/2 and HTTP/1.1.
 ///
-/// Nothing is read before the server starts, so errors come from there.
+/// Clients resume sessions by tickets (RFC 5077, RFC 8446 4.6.1), whose keys change every 6 hours;
+/// no ticket is good for more than 12. There is no early data (0-RTT).
+///
+/// # Reading them anew
+///
+/// Nothing is read before the server starts, so errors come from there. While it runs, it looks at the
+/// files [every 30 s](Self::DEFAULT_WATCH_INTERVAL), and takes what has changed into use; a program can ask
+/// for it by a [`Reloader`](crate::Reloader) or with
+/// [SIGHUP](crate::Server::reload_on_hangup). It is all or nothing: where a file cannot be read, or a key
+/// does not belong to its certificate, the old ones stay in use and an error is logged. Open
+/// connections go on as they are. When what clients are [held to](Self::require_client_certificate) has
+/// changed, all session tickets from before are void, since who resumes a session shows no
+/// certificate again.
 #[derive(Clone, Debug)]
 pub struct Tls {
     /// The first is the default. Empty only beside a `config`.
@@ -65,6 +86,8 @@ pub struct Tls {
     http2: bool,
     clients: Option<Clients>,
     by: TlsBy,
+    /// How often the files are looked at; `None` for never.
+    pub(crate) watch: Option<Duration>,
 }
 
 /// Whose stream carries the connections.
@@ -92,11 +115,21 @@ pub(crate) struct Loaded {
     /// Empty for a configuration of the user's own.
     pub(crate) names: Arc<[String]>,
     pub(crate) by: TlsBy,
+    /// When the first of the certificates expires. `None` where that is not ours to know.
+    expires: Option<SystemTime>,
+    /// What was read, to be warned of again.
+    read: Vec<(Pem, Facts)>,
+    /// `None` for a configuration of the user's own.
+    tickets: Option<Tickets>,
 }
 
 // ===== impl Tls =====
 
 impl Tls {
+    /// How often files are [looked at](Self::watch_every) by default: every 30 s. Who renews certificates
+    /// does so weeks or days before they expire; and reading a few files costs nothing at that rate.
+    pub const DEFAULT_WATCH_INTERVAL: Duration = Duration::from_secs(30);
+
     /// A certificate chain and its private key, as PEM files. The server's own certificate
     /// stands first in the chain, its issuers behind it (Let's Encrypt's `fullchain.pem`).
     pub fn pem_files(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
@@ -176,6 +209,28 @@ impl Tls {
         self
     }
 
+    /// How often the files are looked at for changes, which are then taken into use. Default: [every
+    /// 30 s](Self::DEFAULT_WATCH_INTERVAL).
+    ///
+    /// What counts is what is in them, compared whole: a date can stay the same when the content does not,
+    /// and a notification is not to be had from every file system, nor for links that change, as those of
+    /// certbot and of Kubernetes. It counts when it was the same twice within 100 ms. A file that was
+    /// caught half-written, or a certificate whose key is still the old one, costs a log line and
+    /// nothing else: the next look finds the rest.
+    #[must_use]
+    pub fn watch_every(mut self, interval: Duration) -> Self {
+        // A timer takes no zero, and a thousand looks a second are enough.
+        self.watch = Some(interval.max(Duration::from_millis(1)));
+        self
+    }
+
+    /// Does not look at the files again, unless it is [asked to](crate::Reloader).
+    #[must_use]
+    pub fn without_watching(mut self) -> Self {
+        self.watch = None;
+        self
+    }
+
     /// Lets tokio-rustls carry the connections, in place of [`TlsStream`](crate::TlsStream).
     ///
     /// For handlers that look for its type inside hyper's `Upgraded`, and to find out whether a
@@ -194,18 +249,42 @@ impl Tls {
             http2: true,
             clients: None,
             by: TlsBy::TlsStream,
+            watch: Some(Self::DEFAULT_WATCH_INTERVAL),
         }
+    }
+
+    /// Whether there is anything that could be another thing when it is read again.
+    pub(crate) const fn is_own_config(&self) -> bool {
+        self.config.is_some()
     }
 
     /// Reads, checks and assembles everything. Blocks on files.
-    pub(crate) fn load(mut self) -> Result<Loaded, ServerError> {
-        match self.config.take() {
-            Some(config) => self.adapt(config),
-            None => self.assemble(),
+    pub(crate) fn load(&self) -> Result<Loaded, ServerError> {
+        self.load_after(None)
+    }
+
+    /// The same for a server that has given out tickets.
+    fn load_after(&self, tickets: Option<&Tickets>) -> Result<Loaded, ServerError> {
+        match &self.config {
+            Some(config) => self.adapt(Arc::clone(config)),
+            None => self.assemble(tickets),
         }
     }
 
-    fn adapt(self, config: Arc<ServerConfig>) -> Result<Loaded, ServerError> {
+    /// Takes note of what is in the files. Blocks on them.
+    fn note(&self, state: &mut impl Hasher) {
+        for pair in &self.pairs {
+            if let Pair::Pem { chain, key } = pair {
+                chain.note(state);
+                key.note(state);
+            }
+        }
+        if let Some(clients) = &self.clients {
+            clients.ca.note(state);
+        }
+    }
+
+    fn adapt(&self, config: Arc<ServerConfig>) -> Result<Loaded, ServerError> {
         let refuse = |what| Err(ServerError::new(ServerErrorKind::Configuration, what));
         if !self.pairs.is_empty() {
             return refuse(
@@ -231,32 +310,48 @@ impl Tls {
             config: Arc::new(config),
             names: Arc::new([]),
             by: self.by,
+            expires: None,
+            read: Vec::new(),
+            tickets: None,
         })
     }
 
-    fn assemble(self) -> Result<Loaded, ServerError> {
+    fn assemble(&self, before: Option<&Tickets>) -> Result<Loaded, ServerError> {
         let provider = Arc::new(default_provider());
         let identities = self
             .pairs
             .iter()
             .map(Pair::load)
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let expires = identities.iter().map(|one| one.facts.not_after).min();
+        let read = identities
+            .iter()
+            .filter_map(|one| Some((one.chain.clone()?, one.facts.clone())))
+            .collect();
         let resolver = Resolver::new(identities);
         let names = resolver.names();
 
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .expect("aws-lc-rs supports the default versions");
-        let builder = match &self.clients {
-            None => builder.with_no_client_auth(),
-            Some(clients) => builder.with_client_cert_verifier(clients.verifier(provider)?),
+        let (builder, check) = match &self.clients {
+            None => (builder.with_no_client_auth(), None),
+            Some(clients) => {
+                let (check, verifier) = clients.read(provider)?;
+                (builder.with_client_cert_verifier(verifier), Some(check))
+            }
         };
         let mut config = builder.with_cert_resolver(Arc::new(resolver));
         config.alpn_protocols = self.protocols();
+        let tickets = Tickets::following(before, check)?;
+        tickets.install(&mut config);
         Ok(Loaded {
             config: Arc::new(config),
             names,
             by: self.by,
+            expires,
+            read,
+            tickets: Some(tickets),
         })
     }
 
@@ -287,78 +382,3 @@ impl Pair {
 
 const ALPN_HTTP2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair(name: &str) -> (String, String) {
-        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        (made.cert.pem(), made.signing_key.serialize_pem())
-    }
-
-    fn tls(chain: &str, key: &str) -> Tls {
-        Tls::pem(Pem::bytes(chain), Pem::bytes(key))
-    }
-
-    fn own_config() -> Arc<ServerConfig> {
-        let (chain, key) = pair("own.test");
-        tls(&chain, &key).load().unwrap().config
-    }
-
-    #[track_caller]
-    fn refuses(tls: Tls, kind: ServerErrorKind, text: &str) {
-        let error = tls.load().unwrap_err();
-        assert_eq!(error.kind(), kind, "{error}");
-        assert!(error.to_string().contains(text), "{error}");
-    }
-
-    #[test]
-    fn the_order_of_protocols_is_http2_first() {
-        let (chain, key) = pair("a.test");
-        let both = tls(&chain, &key).load().unwrap().config;
-        assert_eq!(both.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
-        let narrow = tls(&chain, &key).without_http2().load().unwrap().config;
-        assert_eq!(narrow.alpn_protocols, [b"http/1.1".to_vec()]);
-    }
-
-    #[test]
-    fn an_own_config_gets_alpn_only_when_it_has_none() {
-        let with = |protocols: &[&[u8]]| {
-            let mut config = (*own_config()).clone();
-            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-            Tls::config(Arc::new(config))
-        };
-        let alpn = |tls: Tls| tls.load().unwrap().config.alpn_protocols.clone();
-
-        assert_eq!(alpn(with(&[])), [b"h2".to_vec(), b"http/1.1".to_vec()]);
-        assert_eq!(alpn(with(&[b"x"])), [b"x".to_vec()]);
-        assert_eq!(alpn(with(&[b"h2", b"x"]).without_http2()), [b"x".to_vec()]);
-    }
-
-    #[test]
-    fn early_data_is_refused() {
-        let mut config = (*own_config()).clone();
-        config.max_early_data_size = 1000;
-        let loaded = Tls::config(Arc::new(config)).load().unwrap();
-        assert_eq!(loaded.config.max_early_data_size, 0);
-    }
-
-    #[test]
-    fn an_own_config_is_complete() {
-        let (chain, key) = pair("a.test");
-        let own = || Tls::config(own_config());
-        let kind = ServerErrorKind::Configuration;
-
-        refuses(
-            own().and_pem(Pem::bytes(chain.as_str()), Pem::bytes(key)),
-            kind,
-            "no further certificates",
-        );
-        refuses(
-            own().require_client_certificate(Pem::bytes(chain)),
-            kind,
-            "verifier",
-        );
-    }
-}

@@ -2,15 +2,18 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tracing::warn;
+use wsgate_tls::loose_permissions;
 
 use crate::error::{ServerError, ServerErrorKind};
 
-/// PEM text: a file to be read when the server starts, or bytes at hand.
+/// PEM text: a file, read when the server starts and when it [reloads](crate::Reloader), or bytes at hand.
 #[derive(Clone)]
 pub struct Pem {
     source: Source,
@@ -32,7 +35,8 @@ enum Wanted {
 // ===== impl Pem =====
 
 impl Pem {
-    /// A file, read when the server starts.
+    /// A file. One with a private key should be its owner's alone, see
+    /// [`loose_permissions`]; else the log says so.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self {
             source: Source::File(path.into()),
@@ -49,7 +53,8 @@ impl Pem {
     /// All certificates, in the order in which they stand. Keys beside them are passed over, so
     /// a file with both can be given for both.
     pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, ServerError> {
-        let sections = self.sections(Wanted::Certificate)?;
+        let text = self.read(Wanted::Certificate)?;
+        let sections = self.sections(&text, Wanted::Certificate)?;
         let holds_key = sections.iter().any(|(kind, _)| is_key(*kind));
         let certificates: Vec<_> = sections
             .into_iter()
@@ -70,8 +75,9 @@ impl Pem {
 
     /// The first private key: PKCS#8, PKCS#1 or SEC1, not encrypted.
     pub(super) fn private_key(&self) -> Result<PrivateKeyDer<'static>, ServerError> {
+        // Read once: it may be a pipe.
         let text = self.read(Wanted::Key)?;
-        let sections = self.sections(Wanted::Key)?;
+        let sections = self.sections(&text, Wanted::Key)?;
         let holds_certificate = sections
             .iter()
             .any(|(kind, _)| *kind == SectionKind::Certificate);
@@ -99,13 +105,38 @@ impl Pem {
         }
     }
 
+    /// Says so if it is a file that others may read. For those that hold a private key.
+    pub(super) fn warn_if_loose(&self) {
+        if let Source::File(path) = &self.source
+            && let Some(loose) = loose_permissions(path)
+        {
+            warn!("{loose}");
+        }
+    }
+
+    /// Takes note of what is in the file, to find out whether it has changed; of why it cannot be read
+    /// as well. Bytes at hand stay the same, and a pipe cannot be read again.
+    pub(super) fn note(&self, state: &mut impl Hasher) {
+        let Source::File(path) = &self.source else {
+            return;
+        };
+        let read = || match std::fs::metadata(path)?.is_file() {
+            true => std::fs::read(path),
+            false => Ok(Vec::new()),
+        };
+        read().map_err(|error| error.kind()).hash(state);
+    }
+
     /// An error about this PEM: `cannot use the certificate file a.pem: it <why>`.
     fn error(&self, wanted: Wanted, why: &str) -> ServerError {
         ServerError::new(wanted.kind(), format!("the {wanted} {self} {why}"))
     }
 
-    fn sections(&self, wanted: Wanted) -> Result<Vec<(SectionKind, Vec<u8>)>, ServerError> {
-        let text = self.read(wanted)?;
+    fn sections(
+        &self,
+        text: &[u8],
+        wanted: Wanted,
+    ) -> Result<Vec<(SectionKind, Vec<u8>)>, ServerError> {
         if text.trim_ascii().is_empty() {
             return Err(self.error(wanted, "is empty"));
         }
@@ -122,7 +153,7 @@ impl Pem {
                 ),
             ));
         }
-        <(SectionKind, Vec<u8>)>::pem_slice_iter(&text)
+        <(SectionKind, Vec<u8>)>::pem_slice_iter(text)
             .collect::<Result<_, _>>()
             .map_err(|error| {
                 self.error(

@@ -6,20 +6,21 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use wsgate_server::{Pem, Running, Tls, TlsInfo, rustls};
 
 use crate::support::{Identity, LOOPBACK, Log, bind, get_root, trusting};
 
 /// A CA for clients, and a certificate that it signed.
-struct Clients {
+pub(crate) struct Clients {
     ca: Pem,
+    pub(crate) ca_pem: String,
     certificate: CertificateDer<'static>,
     key: Vec<u8>,
 }
 
 impl Clients {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -29,17 +30,27 @@ impl Clients {
         let params = CertificateParams::new(["client.test".to_owned()]).unwrap();
         Self {
             ca: Pem::bytes(ca_certificate.pem()),
+            ca_pem: ca_certificate.pem(),
             certificate: params.signed_by(&key, &issuer).unwrap().der().clone(),
             key: key.serialize_der(),
         }
     }
 
     fn identify(&self, server: &Identity) -> ClientConfig {
+        self.identify_by(server, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// A client that trusts this server, shows its certificate, and knows these versions of TLS.
+    pub(crate) fn identify_by(
+        &self,
+        server: &Identity,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
         let mut store = RootCertStore::empty();
         store.add(server.der.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(store)
             .with_client_auth_cert(
@@ -51,7 +62,7 @@ impl Clients {
 }
 
 /// Says how many certificates the client brought.
-fn counting() -> Router {
+pub(crate) fn counting() -> Router {
     let count = |Extension(tls): Extension<Arc<TlsInfo>>| async move {
         format!("certificates: {}", tls.peer_certificates.len())
     };

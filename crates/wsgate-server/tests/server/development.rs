@@ -40,6 +40,27 @@ async fn is_trusted_by_a_client_that_trusts_only_the_ca_and_is_kept_between_runs
     assert!(!log.text().contains("WARN"));
 }
 
+/// The CA cannot be read or made anew then; the one in memory signs on.
+#[tokio::test]
+async fn goes_on_without_its_directory() {
+    let log = Log::capture();
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("ca");
+    let ca = DevelopmentCa::in_directory(&place);
+    let running = start(&ca, LOOPBACK).await;
+    let root = CertificateDer::from_pem_file(ca.location()).unwrap();
+    std::fs::remove_dir_all(&place).unwrap();
+    std::fs::write(&place, "no directory").unwrap();
+
+    running.reloader().reload().await.unwrap_err();
+    log.line(&["ERROR", "those from before stay in use", "ca-key.pem"])
+        .await;
+    let client = trusting(&[&root]);
+    connect(running.local_addr(), "localhost", &client)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn is_trusted_over_ipv6() {
     let _log = Log::capture();

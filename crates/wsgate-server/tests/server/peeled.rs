@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wsgate_server::TlsStream;
+use wsgate_server::{TlsStream, Watched};
 
 use crate::support::{BY_TOKIO_RUSTLS, Log, alpn, connect, localhost};
 
@@ -21,8 +21,8 @@ async fn echo<T>(upgraded: Upgraded, socket: fn(&T) -> &TcpStream)
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let parts = downcast::<TokioIo<T>>(upgraded).expect("it is of this type");
-    let mut stream = parts.io.into_inner();
+    let parts = downcast::<TokioIo<Watched<T>>>(upgraded).expect("it is of this type");
+    let mut stream = parts.io.into_inner().into_inner();
     // Or small messages would wait for acknowledgements.
     assert!(socket(&stream).nodelay().unwrap());
     stream.write_all(&parts.read_buf).await.unwrap();

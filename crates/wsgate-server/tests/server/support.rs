@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::Router;
 use axum::routing::get;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -114,6 +115,18 @@ pub(crate) async fn free(address: SocketAddr) {
         .expect("a free port");
 }
 
+/// Writes a file that only its owner may read, as keys are.
+pub(crate) fn secret(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let owner = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(path, owner).unwrap();
+    }
+}
+
 /// An app whose `/` says hello.
 pub(crate) fn hello() -> Router {
     Router::new().route("/", get(|| async { "hello" }))
@@ -136,13 +149,21 @@ pub(crate) fn held() -> (Router, oneshot::Receiver<()>, oneshot::Sender<()>) {
 }
 
 pub(crate) fn trusting(roots: &[&CertificateDer<'static>]) -> ClientConfig {
+    trusting_by(roots, rustls::DEFAULT_VERSIONS)
+}
+
+/// The same client, with these versions of TLS.
+pub(crate) fn trusting_by(
+    roots: &[&CertificateDer<'static>],
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let mut store = RootCertStore::empty();
     for root in roots {
         store.add((*root).clone()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(store)
         .with_no_client_auth()

@@ -12,6 +12,8 @@ mod client_certificates;
 mod development;
 #[path = "../server/drain.rs"]
 mod drain;
+#[path = "../server/greedy.rs"]
+mod greedy;
 #[path = "../server/limits.rs"]
 mod limits;
 #[path = "../server/peeled.rs"]
@@ -20,8 +22,16 @@ mod peeled;
 mod plain_http;
 #[path = "../server/protocols.rs"]
 mod protocols;
+#[path = "../server/proxy_protocol.rs"]
+mod proxy_protocol;
+#[path = "../server/reload.rs"]
+mod reload;
+#[path = "../server/resumption.rs"]
+mod resumption;
 #[path = "../server/shutdown.rs"]
 mod shutdown;
+#[path = "../server/slow.rs"]
+mod slow;
 #[path = "../server/start.rs"]
 mod start;
 #[path = "../server/support.rs"]
