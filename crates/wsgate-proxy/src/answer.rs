@@ -24,7 +24,9 @@ use wsgate_layer::{
 use crate::{
     config::Config,
     error::{ProxyError, UpstreamFailure},
+    exhausted::Exhausted,
     forward::{Forward, UpstreamBody},
+    limited::Limited,
     tunnel::{self, Facts, Labels},
     upstream::{Handshake, Lease},
 };
@@ -63,8 +65,8 @@ async fn open(
     let (head, body) = res.into_parts();
     let body = match body {
         UpstreamBody::Text(text) => Body::from(text),
-        UpstreamBody::Streaming(body) => Body::new(*body),
-        UpstreamBody::Refusal(body) => Body::new(*body),
+        UpstreamBody::Streaming(body) => Body::new(Limited::new(body, config.refusal_timeout)),
+        UpstreamBody::Refusal(body) => Body::new(Limited::new(body, config.refusal_timeout)),
         UpstreamBody::Upgraded(parts) => {
             let labels = Labels {
                 client: client.into(),
@@ -78,6 +80,7 @@ async fn open(
                 tunnel,
                 is_layered,
                 upstream_keepalive: config.upstream_keepalive.clone(),
+                patience: config.patience(),
             };
             tunnel::spawn(on_upgrade, *parts, facts);
             Body::empty()
@@ -113,6 +116,7 @@ async fn shake_hands(
         tries.report(&answer);
         next = match &answer {
             Ok(res) if !upstream.retries(res.status()) => None,
+            Err(failure) if failure.exhausted().is_some_and(Exhausted::is_everywhere) => None,
             _ => handshake
                 .as_ref()
                 .and_then(|handshake| tries.next(handshake)),

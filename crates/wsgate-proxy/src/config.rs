@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use wsgate_layer::{KeepaliveLayer, OriginPolicy, UpgradeHeadersLayer, client::TrustedProxies};
 
-use crate::{Endpoint, WebSocketProxy, path::PathRule, upstream::Upstream};
+use crate::{Endpoint, WebSocketProxy, path::PathRule, tunnel::Patience, upstream::Upstream};
 
 /// What a proxy was told, every part checked when it was told.
 #[derive(Clone, Debug)]
@@ -11,6 +11,10 @@ pub(crate) struct Config {
     pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
+    pub(crate) refusal_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) send_timeout: Duration,
+    pub(crate) tcp_timeout: Option<Duration>,
     pub(crate) path: PathRule,
     pub(crate) host: Host,
     pub(crate) origin: OriginPolicy,
@@ -36,12 +40,21 @@ impl Config {
             upstream,
             connect_timeout: WebSocketProxy::DEFAULT_CONNECT_TIMEOUT,
             handshake_timeout: WebSocketProxy::DEFAULT_HANDSHAKE_TIMEOUT,
+            refusal_timeout: WebSocketProxy::DEFAULT_REFUSAL_TIMEOUT,
+            close_timeout: WebSocketProxy::DEFAULT_CLOSE_TIMEOUT,
+            send_timeout: WebSocketProxy::DEFAULT_SEND_TIMEOUT,
+            tcp_timeout: Some(WebSocketProxy::DEFAULT_TCP_TIMEOUT),
             path: PathRule::default(),
             host: Host::Client,
             origin: OriginPolicy::same_origin(),
             trusted: TrustedProxies::none(),
             upstream_keepalive: None,
         }
+    }
+
+    /// How long the two sides of a tunnel may take for what.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience::new(self.close_timeout, self.send_timeout)
     }
 
     /// What translates handshakes for this endpoint.

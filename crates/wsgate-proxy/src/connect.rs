@@ -2,9 +2,11 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use rustls::ClientConfig;
@@ -16,7 +18,9 @@ use wsgate_tls::TlsStream;
 
 use crate::{
     endpoint::{Address, Endpoint},
+    exhausted::Exhausted,
     lookup::lookup,
+    silence::end_when_silent,
     tls::UpstreamTls,
     upstream::Http2Stream,
 };
@@ -79,13 +83,29 @@ pub(crate) async fn connect_with(
 
 async fn tcp(endpoint: &Endpoint, host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = match endpoint.socket_addr() {
-        Some(address) => TcpStream::connect(address).await?,
-        // One address after the other, until one takes the connection.
-        None => TcpStream::connect(&*lookup(host, port).await?).await?,
+        Some(address) => dial(address).await?,
+        None => dial_any(&lookup(host, port).await?).await?,
     };
     // A relayed message waits for nothing, least of all for the answer to the one before.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// One address after the other, until one takes the connection.
+async fn dial_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match dial(*address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let connected = TcpStream::connect(address).await;
+    connected.map_err(|error| Exhausted::explain(error, address))
 }
 
 // ===== impl UpstreamStream =====
@@ -96,6 +116,20 @@ impl UpstreamStream {
         match self {
             Self::Tls(stream) => stream.facts().alpn_protocol(),
             _ => None,
+        }
+    }
+
+    /// Has TCP end it when the endpoint's host has acknowledged nothing for so long. A connection over
+    /// HTTP/2 has pings of its own, and a Unix socket no host.
+    pub(crate) fn end_when_silent(&self, limit: Duration) {
+        let socket = match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref(),
+            _ => return,
+        };
+        // What is lost with it is a safeguard, and no reason to refuse a client.
+        if let Err(error) = end_when_silent(socket, limit) {
+            tracing::debug!(%error, "TCP cannot be told how long an endpoint may be silent");
         }
     }
 

@@ -125,10 +125,10 @@ impl FromStr for Endpoint {
                     name: s.to_owned(),
                     ip: None,
                 }),
-                false => Err(EndpointError::Syntax(s.to_owned())),
+                false => Err(EndpointError::syntax(s)),
             };
         }
-        let syntax = || EndpointError::Syntax(s.to_owned());
+        let syntax = || EndpointError::syntax(s);
         let uri: Uri = s.parse().map_err(|_| syntax())?;
         let tls = match uri.scheme_str() {
             Some("http" | "ws") => false,
@@ -136,7 +136,12 @@ impl FromStr for Endpoint {
             _ => return Err(syntax()),
         };
         let authority = uri.authority().ok_or_else(syntax)?;
-        if authority.host().is_empty() || authority.as_str().contains('@') {
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
+        // `http` takes empty brackets for a host.
+        if host.is_empty() || authority.as_str().contains('@') {
             return Err(syntax());
         }
         let port = match authority.port() {
@@ -146,12 +151,8 @@ impl FromStr for Endpoint {
             None => return Err(syntax()),
         };
         if uri.path_and_query().is_some_and(|p| p != "/") {
-            return Err(EndpointError::HasPath(s.to_owned()));
+            return Err(EndpointError::HasPath(without_secrets(s)));
         }
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
         Ok(Self {
             address: Address::Tcp {
                 host: host.to_owned(),
@@ -161,6 +162,31 @@ impl FromStr for Endpoint {
             name: s.trim_end_matches('/').to_owned(),
             ip: None,
         })
+    }
+}
+
+// ===== impl EndpointError =====
+
+impl EndpointError {
+    pub(crate) fn syntax(written: &str) -> Self {
+        Self::Syntax(without_secrets(written))
+    }
+}
+
+/// What was written for a URL, for the log: without the names and values of a query, and without what
+/// stands before an `@`. An endpoint has neither, but who believes so has a password there.
+fn without_secrets(written: &str) -> String {
+    let (scheme, rest) = match written.find("://") {
+        Some(colon) => written.split_at(colon + "://".len()),
+        None => ("", written),
+    };
+    let (rest, query) = match rest.find(['?', '#']) {
+        Some(mark) => (&rest[..mark], "?***"),
+        None => (rest, ""),
+    };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}***@{host}{query}"),
+        None => format!("{scheme}{rest}{query}"),
     }
 }
 
@@ -241,15 +267,31 @@ mod tests {
             "http://:80",
             "http://a:99999",
             "http://a:",
-            "http://u:p@a",
+            "http://***@a",
+            "http://[]",
+            "http://[]:80",
             "unix:",
             "unix:app.sock",
             "http://a b",
         ] {
             check(s, "is no endpoint");
         }
-        for s in ["http://a/app", "http://a/?x=1", "http://a?x=1"] {
+        for s in ["http://a/app", "http://a/?***", "http://a?***"] {
             check(s, "has a path");
         }
+    }
+
+    #[test]
+    fn a_secret_in_what_is_no_endpoint_is_not_repeated() {
+        #[track_caller]
+        fn check(s: &str, shown: &str) {
+            let error = s.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{shown}` ")), "{error}");
+        }
+        check("http://user:secret@a:80", "http://***@a:80");
+        check("https://a/?token=secret#x", "https://a/?***");
+        check("http://se:cr@et@a/x?y", "http://***@a/x?***");
+        check("user:secret@a", "***@a");
+        check("ftp://a/#secret", "ftp://a/?***");
     }
 }

@@ -12,7 +12,7 @@ use wsgate_layer::{
     origin::OriginError,
 };
 
-use crate::{Endpoint, path::Unmapped, tls::is_tls_error};
+use crate::{Endpoint, exhausted::Exhausted, path::Unmapped, tls::is_tls_error};
 
 /// Why a handshake did not become a tunnel.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,9 @@ pub(crate) enum ProxyError {
 /// What an upstream did wrong. Cloned for each of those who waited for one connection.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum UpstreamFailure {
+    /// Not the upstream's doing at all.
+    #[error("cannot be connected to now: the gateway has {0}")]
+    Exhausted(Exhausted, #[source] Arc<io::Error>),
     #[error("refused the connection")]
     Refused(#[source] Arc<io::Error>),
     #[error("could not be reached")]
@@ -83,6 +86,10 @@ impl ProxyError {
         match self {
             Self::Refusal(_) | Self::Origin(_) | Self::Path(Unmapped::DotSegments) => Side::Client,
             Self::Path(Unmapped::OtherPrefix(_)) | Self::NoOnUpgrade => Side::Gateway,
+            Self::Upstream {
+                failure: UpstreamFailure::Exhausted(..),
+                ..
+            } => Side::Gateway,
             Self::Upstream { .. } | Self::NoEndpoint(_) => Side::Upstream,
         }
     }
@@ -100,6 +107,7 @@ impl ProxyError {
                 UpstreamFailure::ConnectTimeout(_) | UpstreamFailure::HandshakeTimeout(_) => {
                     StatusCode::GATEWAY_TIMEOUT
                 }
+                UpstreamFailure::Exhausted(..) => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::BAD_GATEWAY,
             },
         }
@@ -125,7 +133,11 @@ impl ProxyError {
                 res.extensions_mut().insert(error.clone());
             }
             // RFC 9110 15.6.4. Soon, as places become free with every tunnel that ends.
-            Self::NoEndpoint(_) => {
+            Self::NoEndpoint(_)
+            | Self::Upstream {
+                failure: UpstreamFailure::Exhausted(..),
+                ..
+            } => {
                 res.headers_mut()
                     .insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
@@ -140,6 +152,15 @@ impl ProxyError {
         let status = self.status().as_u16();
         let cause = self.cause();
         let cause = cause.as_deref();
+        if let Self::Upstream {
+            failure: UpstreamFailure::Exhausted(exhausted, _),
+            ..
+        } = self
+        {
+            return exhausted.tell(|advice, left_out| {
+                tracing::warn!(%client, route, status, %side, cause, left_out, advice, "{self}");
+            });
+        }
         match (side, self) {
             (Side::Upstream | Side::Gateway, _) => {
                 tracing::warn!(%client, route, status, %side, cause, "{self}");
@@ -153,6 +174,15 @@ impl ProxyError {
 
     /// It is not the end yet: another endpoint will be asked.
     pub(crate) fn log_passed_over(&self, upstream: &str) {
+        if let Self::Upstream {
+            failure: UpstreamFailure::Exhausted(exhausted, _),
+            ..
+        } = self
+        {
+            return exhausted.tell(|advice, left_out| {
+                tracing::warn!(upstream, left_out, advice, "{self}: trying the next");
+            });
+        }
         let cause = self.cause();
         tracing::info!(upstream, cause, "{self}: trying the next");
     }
@@ -185,7 +215,30 @@ impl UpstreamFailure {
         matches!(self, Self::ConnectTimeout(_) | Self::HandshakeTimeout(_))
     }
 
+    /// Whether the endpoint was sent nothing of the client's, who then cannot be the cause.
+    pub(crate) const fn is_before_handshake(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(_)
+                | Self::Unreachable(_)
+                | Self::Tls(_)
+                | Self::ConnectTimeout(_)
+                | Self::NoHttp2
+        )
+    }
+
+    /// What the gateway has no more of, where that is the cause.
+    pub(crate) const fn exhausted(&self) -> Option<Exhausted> {
+        match self {
+            Self::Exhausted(exhausted, _) => Some(*exhausted),
+            _ => None,
+        }
+    }
+
     pub(crate) fn connecting(error: io::Error) -> Self {
+        if let Some(exhausted) = Exhausted::of(&error) {
+            return Self::Exhausted(exhausted, error.into());
+        }
         match error.kind() {
             _ if is_tls_error(&error) => Self::Tls(error.into()),
             io::ErrorKind::ConnectionRefused => Self::Refused(error.into()),

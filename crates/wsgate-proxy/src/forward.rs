@@ -81,6 +81,10 @@ type Upgraded = Parts<TokioIo<UpstreamStream>>;
 /// it: the endpoint is restarting, or connections are lost one after the other.
 const MAX_STREAMS: usize = 3;
 
+/// The most that an upstream may say in the head of its answer, over both protocols. hyper would hold
+/// 400 KiB of one that never ends, and h2 16 MiB.
+pub(crate) const MAX_ANSWER_HEAD: usize = 64 * 1024;
+
 // ===== impl Forward =====
 
 impl Forward {
@@ -114,6 +118,9 @@ impl Forward {
             match route {
                 Route::Http1(stream) => {
                     let stream = stream.expect("`Self::route` has connected");
+                    if let Some(limit) = self.config.tcp_timeout {
+                        stream.end_when_silent(limit);
+                    }
                     let answer = timeout(limit, exchange(stream, req)).await;
                     return answer.map_err(late)?.map_err(UpstreamFailure::exchanging);
                 }
@@ -175,7 +182,10 @@ pub(crate) async fn exchange(
     stream: UpstreamStream,
     req: Request<Empty<Bytes>>,
 ) -> hyper::Result<Response<UpstreamBody>> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_ANSWER_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await?;
     let mut connection = Connection::Running(Box::pin(connection.without_shutdown()));
     let mut answer = pin!(sender.send_request(req));
     let answer = poll_fn(|cx| {

@@ -41,10 +41,15 @@ mod config;
 mod connect;
 mod endpoint;
 mod error;
+mod exhausted;
 mod forward;
+#[cfg(any(test, fuzzing))]
+mod laws;
+mod limited;
 mod lookup;
 mod path;
 mod proxy;
+mod silence;
 mod tls;
 mod tunnel;
 pub mod upstream;
@@ -56,3 +61,22 @@ pub use self::{
     tls::{UpstreamTls, UpstreamTlsError},
     upstream::{EndpointSettings, Http2, Upstream, UpstreamError},
 };
+
+/// What the fuzz targets call: the laws that ordinary tests hold as well.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// The text of a file of endpoints.
+    pub fn endpoints(bytes: &[u8]) {
+        crate::laws::endpoints_are_as_they_are_told(bytes);
+    }
+
+    /// A prefix, what takes its place, and a path.
+    pub fn path(bytes: &[u8]) {
+        crate::laws::paths_stay_beneath_their_prefix(bytes);
+    }
+
+    /// Operations on a relay.
+    pub fn relay(bytes: &[u8]) {
+        crate::tunnel::operations::keep_the_promises(bytes);
+    }
+}

@@ -51,7 +51,13 @@ impl PathRule {
         let rest = path.as_str().strip_prefix(from.as_str());
         let rest = rest.ok_or_else(|| Unmapped::OtherPrefix(from.clone()))?;
         let mapped = PathAndQuery::try_from(format!("{to}{rest}"));
-        Ok(mapped.expect("a path that begins with one, with the rest of another"))
+        let mapped = mapped.expect("a path that begins with one, with the rest of another");
+        // A prefix that does not end in `/` may end within a segment. `/public../private` has no dot segment,
+        // and what comes of it by `/public` and `/app/` has one.
+        if has_dot_segments(mapped.path()) {
+            return Err(Unmapped::DotSegments);
+        }
+        Ok(mapped)
     }
 }
 
@@ -114,6 +120,22 @@ mod tests {
         ] {
             assert_eq!(apply(path), Unmapped::DotSegments, "{path}");
         }
+    }
+
+    /// As nginx's `alias` did to many.
+    #[test]
+    fn a_prefix_that_ends_within_a_segment_lets_nobody_out() {
+        let rule = PathRule::replace("/public", "/app/").unwrap();
+        for path in [
+            "/public../private",
+            "/public./a",
+            "/public%2e./a",
+            "/public..",
+        ] {
+            let mapped = rule.apply(&path.parse().unwrap());
+            assert_eq!(mapped, Err(Unmapped::DotSegments), "{path}");
+        }
+        maps("/public", "/app/", "/public..a", "/app/..a");
     }
 
     #[test]

@@ -67,6 +67,24 @@ impl WebSocketProxy {
     /// look up a session or a database first.
     pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+    /// How long the body of an answer that opens no WebSocket [may take](Self::refusal_timeout) by
+    /// default: 30 s, in which a page of a MiB passes over a slow mobile network.
+    pub const DEFAULT_REFUSAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// How long a Close may be [left unanswered](Self::close_timeout) by default: 10 s, what Python's
+    /// `websockets` waits, and less than the 30 s of Node's `ws`, so that the tunnel has its end before
+    /// the other side gives up by itself.
+    pub const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// How long a side may take [nothing](Self::send_timeout) by default: 60 s, as with nginx's
+    /// `send_timeout` and `proxy_send_timeout`.
+    pub const DEFAULT_SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// How long the upstream's host may be [silent](Self::tcp_timeout) by default: 2 minutes. A switch
+    /// that starts again or a virtual machine that moves takes less, and TCP by itself gives up after a
+    /// quarter of an hour, or never.
+    pub const DEFAULT_TCP_TIMEOUT: Duration = Duration::from_secs(120);
+
     /// Proxies to this endpoint: `http://` or `ws://`, `https://` or `wss://`, or `unix:`.
     ///
     /// An `https://` endpoint is checked with the operating system's roots;
@@ -121,6 +139,65 @@ impl WebSocketProxy {
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.edit().handshake_timeout = timeout;
+        self
+    }
+
+    /// How long an answer that opens no WebSocket may take, from its head to the last byte of its body,
+    /// whoever is the slow one: the upstream that sends it, or the client that reads it. Past it the
+    /// connection to the upstream is closed, and the client's answer breaks off. Default:
+    /// [30 s](Self::DEFAULT_REFUSAL_TIMEOUT).
+    ///
+    /// It is one time for all and not one between two reads, so that a byte now and then does not make
+    /// it longer. These are answers to handshakes, such as 401 or 503, and short.
+    #[must_use]
+    pub fn refusal_timeout(mut self, timeout: Duration) -> Self {
+        self.edit().refusal_timeout = timeout;
+        self
+    }
+
+    /// How long a Close may be left unanswered, by whichever side (RFC 6455 7.1.1 asks both to end
+    /// "cleanly", and allows to close the connection at any time). Past it both connections are closed,
+    /// whatever else still comes. Default: [10 s](Self::DEFAULT_CLOSE_TIMEOUT).
+    ///
+    /// With the second Close the two have 5 s to end their connections. A side that sends a lot, and has
+    /// to have it all read before it can read the Close, needs a longer time.
+    #[must_use]
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.edit().close_timeout = timeout;
+        self
+    }
+
+    /// How long a side may take nothing at all of what the other one has sent. Past it, and at most a
+    /// quarter later, the tunnel ends: the other side gets a Close, 1014 if it is the client and 1001 if it
+    /// is the upstream. Default: [60 s](Self::DEFAULT_SEND_TIMEOUT).
+    ///
+    /// As long as something is taken now and then, it does not matter how little. Where the
+    /// [keepalive](wsgate_layer::keepalive) of the client's side, or of
+    /// [the upstream's](Self::upstream_keepalive), is shorter, that is the one that ends it.
+    #[must_use]
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.edit().send_timeout = timeout;
+        self
+    }
+
+    /// How long the upstream's host may leave unanswered what TCP sends it. Past it the tunnel has lost
+    /// its upstream, and the client gets Close 1014. Default: [2 minutes](Self::DEFAULT_TCP_TIMEOUT);
+    /// `None` leaves it to the system.
+    ///
+    /// It finds hosts that are gone without a word: switched off, cut off, forgotten by a firewall. Where a
+    /// tunnel is quiet the kernel asks four times within the time (`SO_KEEPALIVE`), which a live host
+    /// answers however busy the process is; what the tunnel sends has to be acknowledged within the time
+    /// (`TCP_USER_TIMEOUT`, on Linux and Android). Linux cannot tell one thing apart: an upstream whose
+    /// process takes nothing out of a full connection for all that time loses it as well. nginx gives
+    /// both 60 s by its `proxy_read_timeout` and `proxy_send_timeout`, and then cuts those too that are
+    /// well and quiet.
+    ///
+    /// The kernel counts in seconds; less than four are four quarters of one at least. Processes that hang
+    /// are a question for [`upstream_keepalive`](Self::upstream_keepalive). Tunnels over HTTP/2 do
+    /// without, as their connection [is pinged](crate::Http2::PING_INTERVAL).
+    #[must_use]
+    pub fn tcp_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.edit().tcp_timeout = timeout.into();
         self
     }
 
@@ -185,11 +262,10 @@ impl WebSocketProxy {
     }
 
     /// Keeps the upstream's side alive too: pings to it, and an end to the tunnel when it gives no
-    /// sign of life. Default: none, as a connection within one network breaks where it breaks.
+    /// sign of life. Default: none, as the upstream need not know pings, and TCP finds hosts that are gone.
     ///
-    /// Set it where something between here and the upstream forgets quiet connections, or where
-    /// clients should learn soon of an upstream whose machine is gone. The client's side has the
-    /// layer of the same name.
+    /// Set it where clients should learn soon of an upstream that hangs, or sooner of one whose host is gone
+    /// than the [TCP timeout](Self::tcp_timeout) tells. The client's side has the layer of the same name.
     #[must_use]
     pub fn upstream_keepalive(mut self, keepalive: KeepaliveLayer) -> Self {
         self.edit().upstream_keepalive = Some(keepalive);

@@ -5,6 +5,7 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
+use wsgate_tls::loose_permissions;
 
 /// How TLS to an `https://` or `wss://` endpoint is checked, and who we say we are. Cheap to clone.
 ///
@@ -123,7 +124,8 @@ impl UpstreamTls {
         })
     }
 
-    /// Shows the upstream this certificate chain, for which it holds this key (mutual TLS).
+    /// Shows the upstream this certificate chain, for which it holds this key (mutual TLS). A key file that
+    /// others may read is warned of.
     ///
     /// # Errors
     ///
@@ -136,6 +138,9 @@ impl UpstreamTls {
         let (certificate, key) = (certificate.as_ref(), key.as_ref());
         let chain = CertificateDer::pem_file_iter(certificate);
         let chain = read("a client certificate", &certificate.display(), chain)?;
+        if let Some(loose) = loose_permissions(key) {
+            tracing::warn!("{loose}");
+        }
         let key_file = key.display();
         let key = PrivateKeyDer::from_pem_file(key);
         self.client_certificate(chain, key, &key_file)

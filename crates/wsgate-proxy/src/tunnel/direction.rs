@@ -38,6 +38,8 @@ pub(super) struct Direction {
     /// The most that is given to the sink at once.
     max_write: u32,
     violation: Option<Violation>,
+    /// Whether the place of the frames has just been lost, and nobody was told.
+    lost: bool,
     /// Whether something was written since the last whole flush.
     dirty: bool,
     phase: Phase,
@@ -80,6 +82,7 @@ impl Direction {
             pending: None,
             max_write: u32::MAX,
             violation: None,
+            lost: false,
             dirty: false,
             phase: Phase::Flowing,
             end: None,
@@ -108,6 +111,11 @@ impl Direction {
         self.violation
     }
 
+    /// Whether the place of the frames has been lost since the last time.
+    pub(super) const fn take_lost(&mut self) -> bool {
+        std::mem::replace(&mut self.lost, false)
+    }
+
     /// How the source ended or the sink was lost, as soon as that is known.
     pub(super) const fn end(&self) -> Option<&End> {
         self.end.as_ref()
@@ -118,6 +126,22 @@ impl Direction {
         match self.phase {
             Phase::Flowing | Phase::Recalled | Phase::Told => self.pending.is_none(),
             Phase::Finishing | Phase::Ended => false,
+        }
+    }
+
+    /// After how many bytes the sink takes nothing more, if it has to take something for this
+    /// direction to go on. To be asked after a poll.
+    pub(super) const fn stuck_at(&self) -> Option<u64> {
+        let is_stuck = match self.phase {
+            // What is not flushed after a poll could not be.
+            Phase::Flowing => self.pending.is_some() || self.dirty,
+            Phase::Finishing => true,
+            // They have a time of their own.
+            Phase::Recalled | Phase::Told | Phase::Ended => false,
+        };
+        match is_stuck {
+            true => Some(self.tracker.offset()),
+            false => None,
         }
     }
 
@@ -298,7 +322,7 @@ impl Direction {
     }
 
     fn track(&mut self, taken: &[u8]) {
-        let violation = &mut self.violation;
+        let (violation, lost) = (&mut self.violation, &mut self.lost);
         self.tracker.feed(taken, |event| {
             if let Event::Violation {
                 violation: found, ..
@@ -306,6 +330,7 @@ impl Direction {
             {
                 // It passes all the same, and the first one is told at the end.
                 violation.get_or_insert(found);
+                *lost |= found == Violation::LengthOverflow;
             }
         });
     }

@@ -2,11 +2,16 @@
 
 mod direction;
 mod labels;
+mod last;
 mod outcome;
+mod patience;
 mod prefixed;
 mod relay;
 mod scratch;
+mod stall;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod operations;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +25,7 @@ use wsgate_layer::{
     upgrade::ConnectionIo,
 };
 
-pub(crate) use self::labels::Labels;
+pub(crate) use self::{labels::Labels, patience::Patience};
 
 use self::{prefixed::Prefixed, relay::Relay};
 use crate::{forward::UpstreamParts, upstream};
@@ -33,6 +38,7 @@ pub(crate) struct Facts {
     /// Whether layers stand in the client's stream.
     pub(crate) is_layered: bool,
     pub(crate) upstream_keepalive: Option<KeepaliveLayer>,
+    pub(crate) patience: Patience,
 }
 
 /// Relays on a task of its own, which the two connections own: it ends when they do. Until the
@@ -59,6 +65,7 @@ fn start(upgraded: Upgraded, upstream: UpstreamParts, facts: Facts) {
         tunnel,
         is_layered,
         upstream_keepalive,
+        patience,
     } = facts;
     tunnel.promise_to_tell();
     let max_write = max_write(labels.kind);
@@ -74,6 +81,7 @@ fn start(upgraded: Upgraded, upstream: UpstreamParts, facts: Facts) {
         let upgrade = Upgrade::new(tunnel.clone(), Kind::Upgrade);
         let io = KeepaliveIo::new(io, Role::Server, &keepalive, &upgrade);
         let relay = Relay::new(client, io, labels)
+            .with_patience(patience)
             .with_client_writes_of(max_write)
             .with_layers(tunnel);
         let relay = match is_shared {
@@ -83,6 +91,7 @@ fn start(upgraded: Upgraded, upstream: UpstreamParts, facts: Facts) {
         tokio::spawn(relay);
     } else {
         let relay = Relay::new(client, io, labels)
+            .with_patience(patience)
             .with_client_writes_of(max_write)
             .with_early_data(from_upstream);
         let relay = match is_layered {

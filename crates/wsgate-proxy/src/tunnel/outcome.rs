@@ -15,6 +15,8 @@ pub(super) enum First {
     Layer(tunnel::End),
     /// The group of its endpoint ended it.
     Recalled(Recall),
+    /// It took nothing for too long of what the other one had sent.
+    Stuck(Role),
     /// It sent a Close.
     Close(Role),
     /// It ended its connection without a Close.
@@ -54,7 +56,7 @@ impl First {
     /// Who did it; `None` for us.
     const fn side(&self) -> Option<Role> {
         match self {
-            Self::Layer(_) | Self::Recalled(_) => None,
+            Self::Layer(_) | Self::Recalled(_) | Self::Stuck(_) => None,
             Self::Close(side) | Self::Eof(side) | Self::Lost(side, _) => Some(*side),
         }
     }
@@ -63,6 +65,7 @@ impl First {
         match self {
             Self::Layer(end) => end.cause.to_string(),
             Self::Recalled(recall) => recall.to_string(),
+            Self::Stuck(_) => "send timeout".to_owned(),
             Self::Close(_) => "close".to_owned(),
             Self::Eof(_) => "connection ended without a close".to_owned(),
             Self::Lost(..) => "connection lost".to_owned(),
@@ -72,14 +75,21 @@ impl First {
 
 /// Logs the closing event, in the span of the tunnel. Bytes are those on the wire, frame headers
 /// included, that the other side has taken.
+///
+/// `refused` is how a layer ended the tunnel, also where that was not the first that happened.
 pub(super) fn log(
     first: Option<&First>,
+    refused: Option<tunnel::End>,
     duration: Duration,
+    is_unanswered: bool,
     from_client: &Direction,
     from_upstream: &Direction,
 ) {
-    let layer = match first {
-        Some(First::Layer(end)) => Some(end),
+    let to_blame = match first {
+        Some(First::Layer(end)) => Some(end.peer),
+        Some(First::Stuck(side)) => Some(*side),
+        // The Close is somebody's, and its answer would have been the other one's.
+        Some(First::Close(side)) if is_unanswered => Some(other(*side)),
         _ => None,
     };
     let closer = match first.and_then(First::side) {
@@ -91,6 +101,8 @@ pub(super) fn log(
     let code = match first {
         Some(First::Layer(end)) => Some(end.code),
         Some(First::Recalled(_)) => Some(CloseCode::SERVICE_RESTART),
+        Some(First::Stuck(Role::Server)) => Some(CloseCode::BAD_GATEWAY),
+        Some(First::Stuck(Role::Client)) => Some(CloseCode::GOING_AWAY),
         _ => close.and_then(|c| c.code()),
     };
     let (client, upstream) = (
@@ -105,18 +117,27 @@ pub(super) fn log(
         upstream_messages = upstream.messages,
         closed_by = first.and_then(First::side).map_or("gateway", name),
         cause = first.map_or_else(|| "aborted".to_owned(), First::cause),
-        // Which of the two gave no sign of life, or went beyond a limit.
-        side = layer.map(|end| name(end.peer)),
+        // Which of the two gave no sign of life, took nothing, went beyond a limit, or left a Close
+        // unanswered.
+        side = to_blame.map(name),
+        cut = is_unanswered.then_some("close timeout"),
         error = match first {
             Some(First::Lost(_, error)) => Some(error.as_str()),
             _ => None,
         },
         close_code = code.map(|c| c.0),
         close_reason = close.map(|c| c.reason_bytes().escape_ascii().to_string()),
-        client_violation = from_client.violation().map(|v| v.to_string()),
-        upstream_violation = from_upstream.violation().map(|v| v.to_string()),
+        client_violation = violation(Role::Client, from_client, refused),
+        upstream_violation = violation(Role::Server, from_upstream, refused),
         "tunnel closed"
     );
+}
+
+/// The first rule that a side broke. What a layer refused for it did not come here.
+fn violation(side: Role, from: &Direction, refused: Option<tunnel::End>) -> Option<String> {
+    let refused = refused.filter(|end| end.peer == side);
+    let refused = refused.and_then(|end| end.cause.violation());
+    refused.or(from.violation()).map(|v| v.to_string())
 }
 
 /// The error in words fit for a log line. What rustls says of a peer that just vanished ends in a

@@ -43,7 +43,7 @@ pub(super) struct Chores {
 // ===== impl WeakUpstream =====
 
 impl WeakUpstream {
-    #[cfg(test)]
+    #[cfg(all(test, feature = "dns"))]
     pub(super) fn of(upstream: &Upstream) -> Self {
         Self {
             group: Arc::downgrade(&upstream.group),

@@ -97,6 +97,8 @@ pub use self::{
     status::EndpointStatus,
 };
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::discovery::parse_endpoints;
 pub(crate) use self::{
     http2::{Http2Stream, MAX_WRITE, RefusalBody, Route},
     member::Member,

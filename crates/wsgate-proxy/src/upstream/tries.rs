@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     Candidate, Handshake, Lease, Member, Upstream,
     candidates::{Candidates, Rule},
-    health::{Attempt, Bar, Moment, Verdict},
+    health::{Accuser, Attempt, Bar, Moment, Verdict},
 };
 use crate::error::UpstreamFailure;
 
@@ -20,6 +20,10 @@ pub(crate) struct Tries<'a> {
     tried: Vec<Arc<Member>>,
     /// The present one, until it is reported; dropped before, it was given up.
     attempt: Option<Attempt>,
+    /// Those that failed, perhaps by this client's doing. Told as soon as the same handshake does better
+    /// elsewhere.
+    unproven: Vec<(Attempt, Verdict)>,
+    accuser: Option<Accuser>,
     has_probed: bool,
     deadline: Instant,
 }
@@ -34,6 +38,8 @@ impl<'a> Tries<'a> {
             left: settings.tries,
             tried: Vec::new(),
             attempt: None,
+            unproven: Vec::new(),
+            accuser: None,
             has_probed: false,
             deadline: Instant::now() + settings.deadline,
         }
@@ -59,6 +65,7 @@ impl<'a> Tries<'a> {
         self.upstream.group.health.note_service();
         self.has_probed |= attempt.is_probe();
         self.attempt = Some(attempt);
+        self.accuser = handshake.client.map(Accuser::at);
         self.tried.push(Arc::clone(lease.member()));
         Some(lease)
     }
@@ -75,8 +82,19 @@ impl<'a> Tries<'a> {
         let is_cut_short = self.tried.len() > 1
             && Instant::now() >= self.deadline
             && answer.as_ref().is_err_and(UpstreamFailure::is_timeout);
-        if !is_cut_short {
-            attempt.report(self.upstream, rules, &Verdict::of(answer, rules));
+        // The endpoint was not asked.
+        let is_exhausted = answer.as_ref().is_err_and(|f| f.exhausted().is_some());
+        if is_cut_short || is_exhausted {
+            return;
+        }
+        let verdict = Verdict::of(answer, rules);
+        if matches!(verdict, Verdict::Well) {
+            for (attempt, verdict) in self.unproven.drain(..) {
+                attempt.report(self.upstream, rules, &verdict, None);
+            }
+        }
+        if let Some(unproven) = attempt.report(self.upstream, rules, &verdict, self.accuser) {
+            self.unproven.push((unproven, verdict));
         }
     }
 

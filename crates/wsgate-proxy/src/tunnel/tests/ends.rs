@@ -107,6 +107,26 @@ async fn a_broken_connection_ends_the_tunnel_and_is_named() {
     ]);
 }
 
+/// What the client sends meets the loss first; reading then finds only that nothing more comes.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_sending_is_told_when_its_upstream_is_lost() {
+    let (log, _guard) = Log::capture();
+    let broken = tokio_test::io::Builder::new()
+        .write_error(io::ErrorKind::TimedOut.into())
+        .build();
+    let (mut client, near) = duplex(64);
+    let relay = tokio::spawn(relay_of(near, broken));
+    client.write_all(b"\x81\x80\0\0\0\0").await.unwrap();
+    expect(&mut client, LOST).await;
+    expect_end(&mut client).await;
+    relay.await.unwrap();
+    log.assert_has(&[
+        "closed_by=\"upstream\"",
+        "cause=\"connection lost\"",
+        "error=\"timed out\"",
+    ]);
+}
+
 /// rustls reports it with a link to its manual, which is no use in a log.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_just_vanishes_is_named_in_few_words() {

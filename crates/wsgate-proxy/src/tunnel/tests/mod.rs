@@ -3,6 +3,7 @@
 mod ends;
 mod flow;
 mod layers;
+mod patience;
 mod recall;
 
 use std::{

@@ -50,6 +50,8 @@ use std::error::Error;
 
 #[cfg(feature = "dns")]
 pub use self::dns::{Dns, DnsError, ResolverError};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::file::parse_endpoints;
 pub use self::file::{EndpointFile, EndpointFileError, EndpointLineError};
 
 pub(super) use self::sources::Sources;

@@ -9,7 +9,7 @@ use std::{
 use http::{Response, StatusCode};
 
 use super::{
-    Bar, Ejection, Moment,
+    Accuser, Bar, Ejection, Moment,
     circuit::{Change, Ticket},
 };
 use crate::{
@@ -28,7 +28,11 @@ pub(in crate::upstream) struct Attempt {
 #[derive(Debug)]
 pub(in crate::upstream) enum Verdict {
     Well,
-    Failed(String),
+    Failed {
+        why: String,
+        /// It failed before the endpoint was sent anything of the client's.
+        is_its_own: bool,
+    },
 }
 
 // ===== impl Attempt =====
@@ -48,33 +52,47 @@ impl Attempt {
         self.ticket.is_probe
     }
 
+    /// Tells what came of it. The attempt again, with nothing told, where the failure may be the doing of
+    /// the client, who has had another endpoint ejected already: `accuser`, unless something speaks for him.
     pub(in crate::upstream) fn report(
         mut self,
         upstream: &Upstream,
         rules: &Ejection,
         verdict: &Verdict,
-    ) {
+        accuser: Option<Accuser>,
+    ) -> Option<Self> {
         let now = Moment::now();
         let group = &upstream.group;
-        let ticket = self.ticket;
-        // From here on another may be the probe, whose place is not this one's to give up.
-        self.ticket.is_probe = false;
         let member = &self.member;
         let (change, why) = match verdict {
             Verdict::Well => {
                 let slow_start = group.settings.health.slow_start;
-                (member.health.succeeded(ticket, now, slow_start), "")
+                let health = &member.health;
+                (health.succeeded(self.ticket, now, slow_start), "")
             }
-            Verdict::Failed(why) => {
+            Verdict::Failed { why, is_its_own } => {
+                let accuser = accuser.filter(|_| !is_its_own);
                 // One after the other, or the last two could go together.
-                let alone = group.health.ejecting.lock();
-                let _alone = alone.unwrap_or_else(PoisonError::into_inner);
+                let accusers = group.health.ejecting.lock();
+                let mut accusers = accusers.unwrap_or_else(PoisonError::into_inner);
+                if accuser.is_some_and(|by| accusers.has_accused(by, member, now)) {
+                    return Some(self);
+                }
                 let may_eject = || may_eject(upstream, member, rules, now);
                 let health = &member.health;
-                (health.failed(ticket, why, now, rules, may_eject), &**why)
+                let change = health.failed(self.ticket, why, now, rules, may_eject);
+                if let Some(accuser) = accuser
+                    && matches!(change, Change::Ejected(_) | Change::EjectedAgain(_))
+                {
+                    accusers.note(accuser, member);
+                }
+                (change, &**why)
             }
         };
-        log(upstream.name(), member, &change, why);
+        // From here on another may be the probe, whose place is not this one's to give up.
+        self.ticket.is_probe = false;
+        log(upstream.name(), &self.member, &change, why);
+        None
     }
 }
 
@@ -125,11 +143,15 @@ impl Verdict {
         rules: &Ejection,
     ) -> Self {
         match answer {
-            Ok(res) if res.status().is_server_error() && rules.counts_answers => {
-                Self::Failed(answered(res.status()))
-            }
+            Ok(res) if res.status().is_server_error() && rules.counts_answers => Self::Failed {
+                why: answered(res.status()),
+                is_its_own: false,
+            },
             Ok(_) => Self::Well,
-            Err(failure) => Self::Failed(words(failure)),
+            Err(failure) => Self::Failed {
+                why: words(failure),
+                is_its_own: failure.is_before_handshake(),
+            },
         }
     }
 }

@@ -76,8 +76,8 @@ impl Ejection {
         self
     }
 
-    /// Takes any answer as a sign of life, 5xx as well: for applications in which a client can provoke a
-    /// 500, and so could have endpoints ejected.
+    /// Takes any answer as a sign of life, 5xx as well: for applications in which clients can provoke a
+    /// 500. One client could have one endpoint at a time ejected by it, but many clients many.
     #[must_use]
     pub const fn ignore_answers(mut self) -> Self {
         self.counts_answers = false;

@@ -36,6 +36,14 @@
 //! whoever is not drained or full, primaries first: a try is better than a certain 503. In an outage of
 //! all endpoints the first one that answers is back with its first answer, whatever is left of its time.
 //!
+//! **One client's word ejects one endpoint at a time.** What an endpoint answers, and whether it does, may be the
+//! client's doing: a path that makes the application crash would take out the whole group, one endpoint after the
+//! other. So where an endpoint has failed *after* it was connected to, and this client has another one out
+//! already, nothing is told of it, unless the same handshake does better elsewhere: then it was the endpoint.
+//! Connections that fail are nobody's doing, and count always. A client is an IPv4 address or an IPv6 /64,
+//! behind [trusted proxies](crate::WebSocketProxy::trusted_proxies) the one they tell of; where the server tells no
+//! address, all failures count.
+//!
 //! # What checks tell
 //!
 //! An endpoint is taken to be well until its first check, as in nginx and HAProxy: a gateway that
@@ -87,6 +95,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accusers;
 mod attempt;
 mod check;
 mod circuit;
@@ -112,7 +121,9 @@ pub use self::{
     ejection::Ejection,
 };
 
+use self::accusers::Accusers;
 pub(super) use self::{
+    accusers::Accuser,
     attempt::{Attempt, Verdict},
     check::Checker,
     moment::Moment,
@@ -157,7 +168,7 @@ pub(super) struct HealthSettings {
 #[derive(Debug, Default)]
 pub(super) struct GroupHealth {
     /// Held while it is found out whether the group can do without an endpoint, and that one ejected.
-    ejecting: Mutex<()>,
+    ejecting: Mutex<Accusers>,
     has_served: AtomicBool,
 }
 

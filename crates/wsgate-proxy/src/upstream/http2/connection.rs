@@ -31,7 +31,7 @@ use super::{
     CONNECTION_WINDOW, Http2, SEND_BUFFER, SMALL_FRAMES, STREAM_WINDOW,
     pool::{Pool, Target},
 };
-use crate::{connect::UpstreamStream, error::UpstreamFailure};
+use crate::{connect::UpstreamStream, error::UpstreamFailure, forward::MAX_ANSWER_HEAD};
 
 /// What its task makes known of it, and what is counted.
 ///
@@ -337,6 +337,7 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(SMALL_FRAMES)
+        .max_header_list_size(MAX_ANSWER_HEAD as u32)
         .handshake(stream)
         .await
         .map_err(UpstreamFailure::http2)?;

@@ -17,6 +17,8 @@ use std::{
 use tokio::{task::spawn_blocking, time::sleep};
 
 pub use self::parse::EndpointLineError;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::parse::parse as parse_endpoints;
 
 use self::parse::parse;
 use super::{

@@ -31,13 +31,13 @@ impl FromStr for EndpointSettings {
     fn from_str(line: &str) -> Result<Self, EndpointLineError> {
         match settings(line)? {
             Some(settings) => Ok(settings),
-            None => Err(EndpointError::Syntax(line.to_owned()).into()),
+            None => Err(EndpointError::syntax(line).into()),
         }
     }
 }
 
 /// The endpoints, or what is wrong with which line.
-pub(super) fn parse(text: &str) -> Result<Vec<EndpointSettings>, (usize, EndpointLineError)> {
+pub(crate) fn parse(text: &str) -> Result<Vec<EndpointSettings>, (usize, EndpointLineError)> {
     let mut lines: HashMap<Endpoint, usize> = HashMap::new();
     let mut set = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {

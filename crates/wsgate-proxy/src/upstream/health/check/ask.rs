@@ -38,6 +38,15 @@ pub(super) enum CheckFailure {
     NoFrames,
 }
 
+// ===== impl CheckFailure =====
+
+impl CheckFailure {
+    /// Whether the endpoint was not even asked, for want of something on our side.
+    pub(super) const fn is_ours(&self) -> bool {
+        matches!(self, Self::Upstream(failure) if failure.exhausted().is_some())
+    }
+}
+
 // ===== impl HealthCheck =====
 
 impl HealthCheck {

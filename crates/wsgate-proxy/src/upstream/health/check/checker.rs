@@ -163,6 +163,10 @@ impl Rounds {
                     tracing::info!(upstream = name, %endpoint, %check, "an endpoint passes its checks again");
                 }
             }
+            Err(failure) if failure.is_ours() => {
+                let why = words(&failure);
+                tracing::debug!(upstream = name, %endpoint, %check, why, "an endpoint cannot be checked now");
+            }
             Err(failure) => {
                 let why = words(&failure);
                 if member.health.failed_check(&why, check) {

@@ -13,6 +13,7 @@ use tokio::time::advance;
 use super::{SECOND, endpoint, group, handshake};
 use crate::{
     error::UpstreamFailure,
+    exhausted::Exhausted,
     upstream::{
         Upstream,
         health::{Attempt, Bar, Ejection, EndpointHealth, Moment, Verdict},
@@ -123,6 +124,21 @@ async fn it_can_be_switched_off() {
     let single = Upstream::single(endpoint(1)).unwrap();
     assert_eq!(shake(&single, |_| refused()), [1]);
     assert_eq!(health(&single, 1), EndpointHealth::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_gateway_lacks_ejects_nobody() {
+    for exhausted in [Exhausted::Files, Exhausted::Ports] {
+        let upstream = group(1..=3).build().unwrap();
+        let lacks = || {
+            let error = std::io::Error::other(exhausted);
+            Err(UpstreamFailure::connecting(error))
+        };
+        for _ in 0..10 {
+            assert_eq!(shake(&upstream, |_| lacks()).len(), 3);
+        }
+        assert!((1..=3).all(|port| health(&upstream, port) == EndpointHealth::Healthy));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,7 +344,11 @@ fn threads_that_fail_together_leave_one_standing() {
                     while arrived.load(Ordering::SeqCst) < 2 * (round + 1) {
                         thread::yield_now();
                     }
-                    attempt.report(upstream, &rules, &Verdict::Failed("gone".to_owned()));
+                    let gone = Verdict::Failed {
+                        why: "gone".to_owned(),
+                        is_its_own: true,
+                    };
+                    assert!(attempt.report(upstream, &rules, &gone, None).is_none());
                 }
             });
         }

@@ -1,3 +1,4 @@
+mod blame;
 mod checks;
 mod circuit;
 mod group;
