@@ -1,5 +1,6 @@
 //! The command line as written. What it means is decided in [`plan`](crate::plan).
 
+mod time;
 mod tunnels;
 mod upstreams;
 
@@ -8,10 +9,11 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 use clap::{Parser, Subcommand, ValueEnum};
 use humantime::Duration;
 use tracing_subscriber::filter::LevelFilter;
-use wsgate::server::{DevelopmentCa, ServerError};
+use wsgate::server::{DevelopmentCa, ServerError, Tls};
 
 pub(crate) use self::{
-    tunnels::{DrainArgs, LimitArgs, OrOff, TunnelArgs},
+    time::TimeArgs,
+    tunnels::{DrainArgs, Frames, LimitArgs, OrOff, TunnelArgs},
     upstreams::{GroupArgs, UpstreamArgs},
 };
 
@@ -19,7 +21,7 @@ pub(crate) use self::{
 ///
 /// Serves HTTPS over HTTP/1.1 and HTTP/2, and passes the WebSockets that come to a route on to its
 /// upstream. Keeps them alive, and closes them in an orderly way on SIGTERM or SIGINT; a second signal
-/// ends it at once.
+/// ends it at once. SIGHUP has it read its certificates anew.
 #[derive(Debug, Parser)]
 #[command(
     name = "wsgate",
@@ -60,11 +62,38 @@ pub(crate) struct ServeArgs {
     #[arg(long = "key", value_name = "FILE")]
     pub(crate) keys: Vec<PathBuf>,
 
+    /// Let in only clients with a certificate that one of the CAs in this PEM file has signed
+    ///
+    /// All others are turned away in the TLS handshake. Not for sites that browsers visit: those ask their
+    /// users for a certificate to choose.
+    #[arg(long = "client-ca", value_name = "FILE")]
+    pub(crate) client_ca: Option<PathBuf>,
+
+    /// How often the files of --cert, --key and --client-ca are looked at; `off` for at SIGHUP only
+    ///
+    /// What has changed is taken into use, all of it or, where something is wrong with it, nothing: the
+    /// old ones stay then, and the log tells why. Open WebSockets go on. When the --client-ca has changed,
+    /// clients have to show their certificates anew. SIGHUP has the files read at once.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value_t = OrOff::On(Tls::DEFAULT_WATCH_INTERVAL.into())
+    )]
+    pub(crate) cert_check: OrOff<Duration>,
+
     /// Serve plain HTTP, behind something else that ends TLS
     ///
     /// List that one as --trusted-proxy.
-    #[arg(long, conflicts_with_all = ["certificates", "keys", "redirect_http", "hsts"])]
+    #[arg(long, conflicts_with_all = ["certificates", "keys", "client_ca", "cert_check", "redirect_http", "hsts"])]
     pub(crate) plain: bool,
+
+    /// Have connections from here begin with a PROXY protocol header, which says whose they are. Repeatable
+    ///
+    /// The address of a balancer that passes TCP on, or a network such as 10.0.0.0/8: HAProxy with send-proxy or
+    /// send-proxy-v2, nginx with proxy_protocol, the NLB of AWS. From there the header is required, and believed
+    /// from nowhere else. Default: nobody sends one.
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) proxy_protocol: Vec<String>,
 
     /// Listen here too, in plain HTTP, and send everyone who comes to https
     #[arg(long, value_name = "ADDR")]
@@ -121,6 +150,9 @@ pub(crate) struct GatewayArgs {
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
 
     #[command(flatten)]
     pub(crate) drain: DrainArgs,
@@ -192,12 +224,16 @@ pub(crate) struct ThreadArgs {
 pub(crate) struct LogArgs {
     /// How events are written
     ///
-    /// When stderr is read too slowly nothing waits for it: events are lost, and the log says how many.
+    /// When stderr is read too slowly, or its disk is full, nothing waits for it: events are lost, and the
+    /// log says how many as soon as it can.
     #[arg(long = "log", value_name = "FORMAT", default_value = "text")]
     pub(crate) format: LogFormat,
 
     /// How much is told: off, error, warn, info, debug or trace. Default: what RUST_LOG says, else
     /// info
+    ///
+    /// Neither paths nor queries, cookies or other fields of requests are told at any level. The libraries
+    /// below stay at info, as they would tell them; only RUST_LOG can ask them for more.
     #[arg(long = "log-level", value_name = "LEVEL")]
     pub(crate) level: Option<LevelFilter>,
 }
@@ -280,6 +316,8 @@ mod tests {
             &["--plain", "--cert", "a.pem"][..],
             &["--plain", "--redirect-http", "127.0.0.1:80"],
             &["--plain", "--hsts", "1h"],
+            &["--plain", "--client-ca", "ca.pem"],
+            &["--plain", "--cert-check", "1m"],
             &["--upstream-cert", "a.pem"],
             &["--upstream-key", "a.key"],
             &["--connect-timeout", "5"],
@@ -288,6 +326,7 @@ mod tests {
             &["--workers", "auto"],
             &["--listen", "127.0.0.1:0", "dev"],
             &["dev", "--cert", "a.pem"],
+            &["dev", "--client-ca", "ca.pem"],
         ] {
             let all = ["wsgate"].into_iter().chain(args.iter().copied());
             assert!(Args::try_parse_from(all).is_err(), "{args:?}");

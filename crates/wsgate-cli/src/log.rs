@@ -36,7 +36,10 @@ pub(crate) enum LogError {
 pub(crate) fn init(args: &LogArgs) -> Result<Log, LogError> {
     let filter = filter(args.level)?;
     let queue = Queue::start(io::stderr(), |lost| {
-        warn!(lost, "the log is read too slowly: events were lost");
+        warn!(
+            lost,
+            "events were lost: the log is read too slowly, or could not be written"
+        );
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -53,7 +56,28 @@ pub(crate) fn init(args: &LogArgs) -> Result<Log, LogError> {
             .with_span_list(false)
             .init(),
     }
+    if let Some(library) = LIBRARIES.into_iter().find(|library| library.tells()) {
+        warn!(
+            library = library.name,
+            "RUST_LOG has a library tell of more than its warnings: what clients send, cookies and tokens \
+             too, may come into the log"
+        );
+    }
     Ok(Log { queue })
+}
+
+/// A library below that would log what is in requests.
+struct Library {
+    name: &'static str,
+    tells: fn() -> bool,
+}
+
+// ===== impl Library =====
+
+impl Library {
+    fn tells(&self) -> bool {
+        (self.tells)()
+    }
 }
 
 // ===== impl Log =====
@@ -85,6 +109,26 @@ fn wants_colour() -> bool {
     let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stderr().is_terminal() && !refused
 }
+
+/// Those that write what peers send, as far as we know: fields of requests, frames, messages of TLS.
+const LIBRARIES: [Library; 4] = [
+    Library {
+        name: "h2",
+        tells: || tracing::enabled!(target: "h2::codec::framed_read", tracing::Level::DEBUG),
+    },
+    Library {
+        name: "hyper",
+        tells: || tracing::enabled!(target: "hyper::proto::h1::io", tracing::Level::DEBUG),
+    },
+    Library {
+        name: "rustls",
+        tells: || tracing::enabled!(target: "rustls::server::hs", tracing::Level::DEBUG),
+    },
+    Library {
+        name: "axum",
+        tells: || tracing::enabled!(target: "axum::rejection", tracing::Level::TRACE),
+    },
+];
 
 /// For a reader that is slow, not for one that is gone.
 const PATIENCE: Duration = Duration::from_secs(1);

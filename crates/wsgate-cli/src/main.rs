@@ -12,6 +12,9 @@
 
 mod app;
 mod args;
+mod files;
+#[cfg(test)]
+mod laws;
 mod log;
 mod plan;
 mod route;
@@ -31,7 +34,7 @@ use tokio::{
 };
 use wsgate::server::{DevelopmentCa, Running};
 
-use crate::{args::Args, plan::Plan};
+use crate::{args::Args, files::OpenFiles, plan::Plan};
 
 /// The signals that end the program.
 #[derive(Debug)]
@@ -59,6 +62,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         say(&ca.trust_instructions());
         return Ok(());
     }
+    let files = OpenFiles::raise();
     // The workers serve. Here is what belongs to all: signals, and what groups of endpoints do by
     // themselves.
     let runtime = runtime::Builder::new_current_thread()
@@ -66,7 +70,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .build()?;
     let plan = {
         let _inside = runtime.enter();
-        Plan::new(args)?
+        Plan::new(args, files)?
     };
     let served = runtime.block_on(serve(plan));
     // Reading a file cannot be cancelled, and is nothing to wait for.

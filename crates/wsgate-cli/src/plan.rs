@@ -1,9 +1,11 @@
 //! What to do: made from the command line in one place, and right from then on.
 
 mod stack;
+mod time;
+mod tls;
 mod upstream;
 
-use std::{collections::HashSet, error::Error, net::SocketAddr, num::NonZeroUsize, path::Path};
+use std::{collections::HashSet, error::Error, net::SocketAddr, num::NonZeroUsize};
 
 use axum::{
     Router,
@@ -13,21 +15,23 @@ use humantime::Duration;
 use wsgate::{
     Server,
     layer::{
-        KeepaliveLayer, OriginPolicy,
+        OriginPolicy,
         client::{TrustedProxies, TrustedProxyError},
         origin::OriginPatternError,
     },
-    proxy::{UpstreamTls, UpstreamTlsError, WebSocketProxy},
-    server::{DevelopmentCa, Hsts, ServerError, Tls},
+    proxy::{UpstreamTlsError, WebSocketProxy},
+    server::{DevelopmentCa, Hsts, Limits, Pem, ServerError, Tls},
 };
 
 use self::{
-    stack::{Stack, some_time_or_off},
+    stack::{Stack, keepalive, some_time_or_off},
+    tls::{given_tls, upstream_tls},
     upstream::Grouping,
 };
 use crate::{
     app,
-    args::{AccessArgs, Args, Command, GatewayArgs, ServeArgs, UpstreamArgs},
+    args::{AccessArgs, Args, Command, GatewayArgs, ServeArgs},
+    files::OpenFiles,
     route::RouteSpec,
 };
 
@@ -37,9 +41,12 @@ use crate::{
 pub(crate) struct Plan {
     listen: SocketAddr,
     front: Front,
+    /// Who sends headers of the PROXY protocol. None for nobody.
+    proxy_protocol: Vec<String>,
     /// Never empty, and no two with the same path.
     routes: Vec<Route>,
     stack: Stack,
+    limits: Limits,
     /// `None` for one a core.
     workers: Option<NonZeroUsize>,
 }
@@ -105,12 +112,17 @@ pub(crate) enum PlanError {
     AnyOriginAndOthers,
     #[error("--trusted-proxy")]
     TrustedProxy(#[from] TrustedProxyError),
+    #[error("--proxy-protocol")]
+    ProxyProtocol(#[source] TrustedProxyError),
     #[error("{0} is no time at all: nothing could ever be in time")]
     NoTime(&'static str),
     #[error("{0} of none would refuse everyone: leave it out for no limit")]
     NoTunnels(&'static str),
-    #[error("--pong-timeout is about pings, and --keepalive is off")]
-    PongsOfNoPings,
+    #[error("{pong} is about pings, and {keepalive} is off")]
+    PongsOfNoPings {
+        pong: &'static str,
+        keepalive: &'static str,
+    },
     #[error("--upstream-host {0} is neither `client`, `endpoint` nor a name to send")]
     UpstreamHost(String),
     #[error("{option}")]
@@ -140,7 +152,12 @@ pub(crate) enum PlanError {
 
 impl Plan {
     /// Checks everything that was written. Reads the files about upstreams.
-    pub(crate) fn new(args: Args) -> Result<Self, PlanError> {
+    pub(crate) fn new(args: Args, files: OpenFiles) -> Result<Self, PlanError> {
+        let proxy_protocol = match args.command {
+            Some(Command::Dev(_)) => Vec::new(),
+            None => args.serve.proxy_protocol.clone(),
+        };
+        TrustedProxies::new(&proxy_protocol).map_err(PlanError::ProxyProtocol)?;
         let (listen, front, gateway) = match args.command {
             Some(Command::Dev(dev)) => (dev.listen, Front::Development(dev.ca()?), dev.gateway),
             None => {
@@ -152,18 +169,25 @@ impl Plan {
         Ok(Self {
             listen,
             front,
+            proxy_protocol,
             routes: routes(&gateway, &trusted)?,
-            stack: Stack::new(&gateway, &trusted)?,
+            stack: Stack::new(&gateway, &trusted, files)?,
+            limits: time::limits(&gateway)?,
             workers: gateway.threads.workers,
         })
     }
 
     pub(crate) fn server(&self) -> Server {
-        let server = Server::bind(self.listen);
+        let server = Server::bind(self.listen)
+            .limits(self.limits.clone())
+            .reload_on_hangup();
         let mut server = match self.workers {
             Some(count) => server.workers(count.get()),
             None => server.worker_per_core(),
         };
+        if !self.proxy_protocol.is_empty() {
+            server = server.proxy_protocol(&self.proxy_protocol);
+        }
         if let Some(draining) = self.stack.draining() {
             server = server.drain(draining);
         }
@@ -224,6 +248,14 @@ impl Front {
         let tls = pairs.fold(Tls::pem_files(certificate, key), |tls, (chain, key)| {
             tls.and_pem_files(chain, key)
         });
+        let tls = match &args.client_ca {
+            Some(file) => tls.require_client_certificate(Pem::file(file)),
+            None => tls,
+        };
+        let tls = match some_time_or_off("--cert-check", args.cert_check)? {
+            Some(interval) => tls.watch_every(interval),
+            None => tls.without_watching(),
+        };
         if args.redirect_http == Some(listen) && listen.port() != 0 {
             return Err(PlanError::OnePort(listen));
         }
@@ -278,10 +310,19 @@ fn routes(args: &GatewayArgs, trusted: &TrustedProxies) -> Result<Vec<Route>, Pl
         (false, None) => None,
     };
     let origin = origin(&args.access)?;
-    let keepalive = args.tunnels.upstream_keepalive;
-    let keepalive = some_time_or_off("--upstream-keepalive", keepalive)?.map(KeepaliveLayer::every);
+    let keepalive = keepalive(
+        ("--upstream-keepalive", args.tunnels.upstream_keepalive),
+        (
+            "--upstream-pong-timeout",
+            args.tunnels.upstream_pong_timeout,
+        ),
+    )?;
     let connect = some_time("--connect-timeout", args.upstream.connect_timeout)?;
     let handshake = some_time("--handshake-timeout", args.upstream.handshake_timeout)?;
+    let refusal = some_time("--refusal-timeout", args.upstream.refusal_timeout)?;
+    let close = some_time("--close-timeout", args.tunnels.close_timeout)?;
+    let send = some_time("--send-timeout", args.time.send_timeout)?;
+    let silence = some_time_or_off("--upstream-tcp-timeout", args.upstream.tcp_timeout)?;
     let host = UpstreamHost::parse(&args.upstream.host)?;
 
     let route = |(written, spec): (&String, RouteSpec)| {
@@ -296,7 +337,11 @@ fn routes(args: &GatewayArgs, trusted: &TrustedProxies) -> Result<Vec<Route>, Pl
             .origin(origin.clone())
             .trusted_proxies(trusted.clone())
             .connect_timeout(connect)
-            .handshake_timeout(handshake);
+            .handshake_timeout(handshake)
+            .refusal_timeout(refusal)
+            .close_timeout(close)
+            .send_timeout(send)
+            .tcp_timeout(silence);
         let proxy = match &keepalive {
             Some(keepalive) => proxy.upstream_keepalive(keepalive.clone()),
             None => proxy,
@@ -338,47 +383,6 @@ fn some_time(option: &'static str, time: Duration) -> Result<std::time::Duration
         true => Err(PlanError::NoTime(option)),
         false => Ok(time.into()),
     }
-}
-
-fn upstream_tls(args: &UpstreamArgs) -> Result<UpstreamTls, PlanError> {
-    let failed = |option: String| move |source| PlanError::UpstreamTls { option, source };
-    let mut tls = match &args.ca {
-        Some(file) => UpstreamTls::ca_file(file).map_err(failed(option("--upstream-ca", file)))?,
-        None => {
-            UpstreamTls::system_roots().map_err(failed("there is no --upstream-ca".to_owned()))?
-        }
-    };
-    if let Some((certificate, key)) = args.certificate.as_ref().zip(args.key.as_ref()) {
-        let pair = format!(
-            "{} {}",
-            option("--upstream-cert", certificate),
-            option("--upstream-key", key)
-        );
-        tls = tls
-            .client_certificate_files(certificate, key)
-            .map_err(failed(pair))?;
-    }
-    if let Some(name) = &args.server_name {
-        tls = tls
-            .server_name(name)
-            .map_err(failed("--upstream-server-name".to_owned()))?;
-    }
-    Ok(tls)
-}
-
-/// The first option that is about TLS. One that nothing would come of is a misunderstanding.
-fn given_tls(args: &UpstreamArgs) -> Option<&'static str> {
-    let given = [
-        ("--upstream-ca", args.ca.is_some()),
-        ("--upstream-cert", args.certificate.is_some()),
-        ("--upstream-server-name", args.server_name.is_some()),
-    ];
-    let first = given.into_iter().find(|(_, given)| *given);
-    first.map(|(option, _)| option)
-}
-
-fn option(name: &str, file: &Path) -> String {
-    format!("{name} {}", file.display())
 }
 
 #[cfg(test)]

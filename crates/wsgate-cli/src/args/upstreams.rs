@@ -30,6 +30,26 @@ pub(crate) struct UpstreamArgs {
     )]
     pub(crate) handshake_timeout: Duration,
 
+    /// How long an answer of an upstream that opens no WebSocket may take, from its head to its end,
+    /// whoever is slow
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value_t = WebSocketProxy::DEFAULT_REFUSAL_TIMEOUT.into()
+    )]
+    pub(crate) refusal_timeout: Duration,
+
+    /// How long the host of an upstream may leave unanswered what TCP sends it, also on quiet WebSockets;
+    /// `off` for as long as the system does
+    ///
+    /// Past it clients get Close 1014. Processes that hang are found by --upstream-keepalive.
+    #[arg(
+        long = "upstream-tcp-timeout",
+        value_name = "DURATION",
+        default_value_t = OrOff::On(WebSocketProxy::DEFAULT_TCP_TIMEOUT.into())
+    )]
+    pub(crate) tcp_timeout: OrOff<Duration>,
+
     /// The Host that upstreams are sent: `client` (the client's own), `endpoint` (the upstream's
     /// host and port), or a name
     #[arg(long = "upstream-host", value_name = "HOST", default_value = "client")]

@@ -2,8 +2,8 @@
 //!
 //! Writing to a pipe blocks when nobody reads it, and so does a terminal in which somebody has selected
 //! text. A worker that waits for that stops all its WebSockets, and the clients take the gateway for
-//! dead. So events are written by a thread of their own, and lost when it cannot keep up: the number is
-//! logged as soon as there is room for many.
+//! dead. So events are written by a thread of their own, and lost when it cannot keep up, or when they
+//! cannot be written, as on a full disk: the number is logged as soon as there is room for many.
 
 use std::{
     io::{self, Write},
@@ -30,7 +30,7 @@ pub(crate) struct Queue {
 struct Shared {
     /// The bytes that are not written yet. A line is let in while they are fewer than [`ROOM`].
     waiting: AtomicUsize,
-    /// How many events there was no room for, since it was last told.
+    /// How many events there was no room for, or could not be written, since it was last told.
     lost: AtomicU64,
 }
 
@@ -41,6 +41,12 @@ enum Message {
     Written {
         _told: Sender<()>,
     },
+}
+
+/// Keeps lines apart, also where one could be written in part only.
+struct Lines<W> {
+    sink: W,
+    is_torn: bool,
 }
 
 // ===== impl Queue =====
@@ -106,26 +112,59 @@ impl<'a> MakeWriter<'a> for Queue {
 }
 
 /// What the thread does.
-fn write<W, F>(queue: &Receiver<Message>, shared: &Shared, mut sink: W, tell: F)
+fn write<W, F>(queue: &Receiver<Message>, shared: &Shared, sink: W, tell: F)
 where
     W: Write,
     F: Fn(u64),
 {
+    let mut sink = Lines {
+        sink,
+        is_torn: false,
+    };
     while let Ok(message) = queue.recv() {
         let Message::Line(line) = message else {
             continue;
         };
-        // Whoever closed it does not want to know, and there is nobody else to tell.
-        let _ = sink.write_all(&line);
+        // Whoever closed it does not want to know, and there is nobody else to tell; a disk that is full
+        // may have room again.
+        let written = sink.write(&line);
+        if written.is_err() {
+            shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
         let waiting = shared.waiting.fetch_sub(line.len(), Ordering::Relaxed) - line.len();
         // What is told is a line like any other: where others would take the last of the room before
-        // it, it would be lost itself, and the number with it.
-        if waiting <= ROOM / 2 {
+        // it, it would be lost itself, and the number with it. And where none can be written, it would be
+        // one more to tell of, and then another.
+        if written.is_ok() && waiting <= ROOM / 2 {
             let lost = shared.lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 tell(lost);
             }
         }
+    }
+}
+
+// ===== impl Lines =====
+
+impl<W: Write> Lines<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.sink.write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        let mut rest = line;
+        while !rest.is_empty() {
+            match self.sink.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = &rest[written..];
+                    self.is_torn = !rest.is_empty();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -210,5 +249,47 @@ mod tests {
         queue.flush(PATIENCE);
         let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         assert_eq!(written, lines.concat());
+    }
+
+    /// A disk with room for so many bytes, until it is emptied.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(usize, Vec<u8>)>>);
+
+    impl Write for Disk {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let (room, written) = &mut *self.0.lock().unwrap();
+            let taken = line.len().min(*room);
+            if taken == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            *room -= taken;
+            written.extend_from_slice(&line[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_on_the_disk_is_lost_and_told_when_there_is_room() {
+        let disk = Disk::default();
+        disk.0.lock().unwrap().0 = 10;
+        let (tell, told) = mpsc::channel();
+        let queue = Queue::start(disk.clone(), move |lost| tell.send(lost).unwrap()).unwrap();
+        for line in ["first\n", "second\n", "third\n", "fourth\n"] {
+            (&queue).write_all(line.as_bytes()).unwrap();
+        }
+        queue.flush(PATIENCE);
+        // Nor is it told where nothing can be written: that would be another line, and so on.
+        assert!(told.try_recv().is_err());
+
+        disk.0.lock().unwrap().0 = 1000;
+        (&queue).write_all(b"last\n").unwrap();
+        queue.flush(PATIENCE);
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(3));
+        let written = String::from_utf8(disk.0.lock().unwrap().1.clone()).unwrap();
+        assert_eq!(written, "first\nseco\nlast\n");
     }
 }

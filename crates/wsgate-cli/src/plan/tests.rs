@@ -9,7 +9,7 @@ const CERTIFIED: &str = "--listen 127.0.0.1:8443 --cert a.pem --key a.key";
 
 fn plan(line: &str) -> Result<Plan, PlanError> {
     let args = ["wsgate"].into_iter().chain(line.split_whitespace());
-    Plan::new(Args::try_parse_from(args).unwrap())
+    Plan::new(Args::try_parse_from(args).unwrap(), OpenFiles::of(1024))
 }
 
 #[track_caller]
@@ -76,6 +76,10 @@ fn what_is_wrong_is_named() {
             "--allow-origin * lets every page in",
         ),
         (
+            "--route /a=http://b --proxy-protocol balancer",
+            "--proxy-protocol: `balancer` is neither",
+        ),
+        (
             "--route /a=http://b --trusted-proxy intranet",
             "--trusted-proxy: `intranet` is neither",
         ),
@@ -84,8 +88,56 @@ fn what_is_wrong_is_named() {
             "--connect-timeout is no time",
         ),
         (
+            "--route /a=http://b --max-frame-rate 0",
+            "--max-frame-rate of none would refuse everyone",
+        ),
+        (
+            "--route /a=http://b --close-timeout 0s",
+            "--close-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --refusal-timeout 0s",
+            "--refusal-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --send-timeout 0s",
+            "--send-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --header-timeout 0s",
+            "--header-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --tls-timeout 0s",
+            "--tls-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --http2-idle-timeout 0s",
+            "--http2-idle-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --frame-timeout 0s",
+            "--frame-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --message-timeout 0s",
+            "--message-timeout is no time",
+        ),
+        (
             "--route /a=http://b --handshake-timeout 0ms",
             "--handshake-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --upstream-tcp-timeout 0s",
+            "--upstream-tcp-timeout is no time",
+        ),
+        (
+            "--route /a=http://b --keepalive off --pong-timeout 1s",
+            "--pong-timeout is about pings, and --keepalive is off",
+        ),
+        (
+            "--route /a=http://b --upstream-pong-timeout 1s",
+            "--upstream-pong-timeout is about pings, and --upstream-keepalive is off",
         ),
         (
             "--route /a=http://b --upstream-host user@b",

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fs, num::NonZeroUsize, path::Path, time::Duration};
 
+use tracing::warn;
 use wsgate::proxy::{
     UpstreamTls, WebSocketProxy,
     upstream::{
@@ -10,6 +11,7 @@ use wsgate::proxy::{
         health::HealthCheck,
     },
 };
+use wsgate::server::loose_permissions;
 
 use super::{PlanError, some_time, stack::some_time_or_off};
 use crate::{
@@ -171,7 +173,12 @@ impl Grouping {
 fn sticky_key(file: &Path) -> Result<Vec<u8>, PlanError> {
     let read = fs::read(file).map_err(BoxError::from);
     let checked = read.and_then(|key| match StickyCookie::with_key(&key) {
-        Ok(_) => Ok(key),
+        Ok(_) => {
+            if let Some(loose) = loose_permissions(file) {
+                warn!("{loose}");
+            }
+            Ok(key)
+        }
         Err(error) => Err(error.into()),
     });
     checked.map_err(|source| PlanError::StickyKey {

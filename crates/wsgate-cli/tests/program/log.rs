@@ -79,6 +79,28 @@ async fn the_level_of_the_command_line_goes_before_that_of_the_environment() {
     wsgate.stop().await;
 }
 
+/// What those tell is not ours to choose, and they tell all.
+#[tokio::test]
+async fn libraries_that_would_tell_secrets_are_asked_for_by_the_environment_only() {
+    let warning = "cookies and tokens";
+    let (mut wsgate, _upstream) = one_tunnel("--log-level trace", &[("RUST_LOG", "trace")]).await;
+    wsgate.stop().await;
+    assert!(!wsgate.stderr().contains(warning));
+
+    for (filter, warned) in [
+        ("trace", true),
+        ("debug", true),
+        ("info,h2=debug", true),
+        ("info,hyper=trace", true),
+        ("info,rustls=trace", true),
+        ("info,wsgate=trace", false),
+    ] {
+        let (mut wsgate, _upstream) = one_tunnel("", &[("RUST_LOG", filter)]).await;
+        wsgate.stop().await;
+        assert_eq!(wsgate.stderr().contains(warning), warned, "{filter}");
+    }
+}
+
 /// A pipe is full after 64 KiB. Each of these is told in more than 200 bytes.
 #[tokio::test]
 async fn a_log_that_nobody_reads_stops_nothing() {

@@ -1,6 +1,6 @@
 //! Which request goes where, and who may come.
 
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::{client_async, tungstenite::Error};
 
 use crate::{
@@ -147,5 +147,24 @@ async fn browsers_are_kept_on_https() {
     let answer = client.get("/").await;
     let hsts = "strict-transport-security: max-age=3600\r\n";
     assert!(answer.contains(hsts), "{answer}");
+    wsgate.stop().await;
+}
+
+#[tokio::test]
+async fn a_balancer_tells_whose_tunnel_it_is() {
+    let upstream = Upstream::start().await;
+    let mut wsgate = Program::start(&format!(
+        "--listen {ANYWHERE} --plain --proxy-protocol 127.0.0.0/8 --route /websocket={}",
+        upstream.url()
+    ));
+    let mut stream = TcpStream::connect(wsgate.address().await).await.unwrap();
+    let header = b"PROXY TCP4 192.0.2.7 192.0.2.1 50000 80\r\n";
+    stream.write_all(header).await.unwrap();
+    let (socket, _) = client_async("ws://localhost/websocket", stream)
+        .await
+        .unwrap();
+    drop(socket);
+    let closed = wsgate.logs("tunnel closed").await;
+    assert!(closed.contains("192.0.2.7:50000"), "{closed}");
     wsgate.stop().await;
 }

@@ -1,6 +1,13 @@
 //! An upstream, a client, and what they need.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{SinkExt, StreamExt};
 use rustls::{
@@ -45,7 +52,7 @@ impl Identity {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("chain.pem"), made.cert.pem()).unwrap();
         let key = made.signing_key.serialize_pem();
-        std::fs::write(directory.path().join("key.pem"), key).unwrap();
+        secret(&directory.path().join("key.pem"), &key);
         Self {
             directory,
             der: made.cert.der().clone(),
@@ -69,6 +76,13 @@ impl Identity {
             self.key().display()
         )
     }
+}
+
+/// Writes a file that only its owner may read, as keys are.
+pub(crate) fn secret(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    let owner = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, owner).unwrap();
 }
 
 pub(crate) fn roots(certificate: &CertificateDer<'static>) -> RootCertStore {

@@ -1,8 +1,17 @@
 //! What the options about open WebSockets do. Each layer is tested where it is; here it counts that the
 //! option reaches it.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::frame::{
+        Frame, FrameHeader,
+        coding::{Data, OpCode},
+    },
+};
 
 use crate::{
     process::Program,
@@ -99,6 +108,48 @@ async fn a_message_that_is_too_long_ends_it() {
     let whole = "x".repeat(1024);
     socket.send(Message::text(&whole)).await.unwrap();
     assert_eq!(hear(&mut socket).await, whole);
+    drop(socket);
+    wsgate.stop().await;
+}
+
+#[tokio::test]
+async fn a_frame_that_breaks_the_rules_ends_it_where_that_was_asked_for() {
+    let (mut wsgate, _upstream, client) = start("--frames strict").await;
+    let mut socket = open(&client).await;
+    let header = FrameHeader {
+        rsv1: true,
+        opcode: OpCode::Data(Data::Text),
+        ..FrameHeader::default()
+    };
+    let frame = Frame::from_payload(header, "compressed, without having said so".into());
+    socket.send(Message::Frame(frame)).await.unwrap();
+    let (code, reason) = closed(&mut socket).await;
+    assert_eq!(
+        (code, &*reason),
+        (1002, "client: reserved bit without an extension")
+    );
+    drop(socket);
+    let told = wsgate.logs("tunnel closed").await;
+    let cause = "cause=\"protocol error\" side=\"client\"";
+    assert!(told.contains(cause), "{told}");
+    wsgate.stop().await;
+}
+
+#[tokio::test]
+async fn who_sends_frames_too_fast_waits() {
+    let (mut wsgate, _upstream, client) = start("--max-frame-rate 10").await;
+    let mut socket = open(&client).await;
+    let start = Instant::now();
+    for number in 0..16 {
+        socket
+            .send(Message::text(number.to_string()))
+            .await
+            .unwrap();
+        assert_eq!(hear(&mut socket).await, number.to_string());
+    }
+    // Ten at once, and the debt of each of the others is paid before the next.
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(400), "{took:?}");
     drop(socket);
     wsgate.stop().await;
 }
