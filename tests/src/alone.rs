@@ -2,10 +2,13 @@
 
 use std::env;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::process::Command;
 use tokio::time::timeout;
+
+use crate::program::find;
 
 /// Whether this process runs the calling test and no other. If not, starts one that does, and waits
 /// until it has passed: the caller is done then. What it printed is printed here again.
@@ -25,20 +28,41 @@ pub async fn alone(test: &str) -> bool {
 ///
 /// As there.
 pub async fn alone_with(test: &str, variables: &[(&str, &str)]) -> bool {
+    run(test, Command::new(this_program()), variables).await
+}
+
+/// The same in namespaces of its own for network and mounts, where it is root: with nothing but a
+/// loopback, and as a shell has prepared it by these commands.
+///
+/// # Panics
+///
+/// As there, and when there are no such namespaces to be had.
+pub async fn alone_in_namespaces(test: &str, commands: &str) -> bool {
+    let mut command = Command::new(find("unshare"));
+    let script = format!("ip link set lo up && {commands} && exec \"$0\" \"$@\"");
+    command.args(["--map-root-user", "--net", "--mount", "sh", "-ec", &script]);
+    command.arg(this_program());
+    run(test, command, &[]).await
+}
+
+fn this_program() -> PathBuf {
+    env::current_exe().expect("a running program has a file")
+}
+
+async fn run(test: &str, mut command: Command, variables: &[(&str, &str)]) -> bool {
     if env::var_os(ALONE).is_some() {
         return true;
     }
-    let program = env::current_exe().expect("a running program has a file");
-    let mut command = Command::new(program);
     command
-        .args(["--exact", test, "--show-output"])
+        .args(["--exact", test, "--include-ignored", "--show-output"])
         .env(ALONE, "1")
         .envs(variables.iter().copied())
         .kill_on_drop(true);
     let output = timeout(PATIENCE, command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{test} goes on for {PATIENCE:?}"));
     let output = output.expect("a test program starts");
-    let printed = String::from_utf8_lossy(&output.stdout);
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
     let passed = output.status.success() && printed.contains("1 passed");
     assert!(passed, "{test}, alone:\n{printed}");
     #[expect(clippy::print_stdout, reason = "a test program keeps it for who asks")]

@@ -1,6 +1,7 @@
 //! A certificate authority in memory, and what it signs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -159,10 +160,11 @@ impl Leaf {
     /// Writes `<name>.pem` and `<name>.key` to `dir` and returns the two paths.
     pub fn write(&self, dir: &Path, name: &str) -> (PathBuf, PathBuf) {
         let certificate = write(dir, &format!("{name}.pem"), &self.cert_pem);
-        (
-            certificate,
-            write(dir, &format!("{name}.key"), &self.key_pem),
-        )
+        let key = write(dir, &format!("{name}.key"), &self.key_pem);
+        // As keys are; else wsgate warns.
+        let owner = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(&key, owner).expect("the mode of a file of ours can be set");
+        (certificate, key)
     }
 
     fn private_key(&self) -> PrivateKeyDer<'static> {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -28,15 +27,25 @@ impl NameServer {
     ///
     /// When it is not installed, or does not start; its own words are in the message.
     pub async fn start(names: &[(&str, IpAddr)]) -> Self {
+        // It cannot be told to find a port itself, and another program may take this one.
+        Self::start_at((0..ATTEMPTS).map(|_| fixed_port()), names).await
+    }
+
+    /// The same at a port of one's own.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub async fn at(port: u16, names: &[(&str, IpAddr)]) -> Self {
+        Self::start_at([port], names).await
+    }
+
+    async fn start_at(ports: impl IntoIterator<Item = u16>, names: &[(&str, IpAddr)]) -> Self {
         let files = tempfile::tempdir().expect("a temporary folder");
-        // It gives up its rights, where it has any, before it reads.
-        let readable = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(files.path(), readable).expect("our own folder");
         write(&files, names);
         let mut last = String::new();
-        // It cannot be told to find a port itself, and another program may take this one.
-        for _ in 0..ATTEMPTS {
-            let addr = SocketAddr::from(([127, 0, 0, 1], fixed_port()));
+        for port in ports {
+            let addr = SocketAddr::from(([127, 0, 0, 1], port));
             let mut program = Program::start(&mut command(addr, &files));
             let ready = async {
                 while TcpStream::connect(addr).await.is_err() {
@@ -64,6 +73,11 @@ impl NameServer {
         self.addr
     }
 
+    /// Has it gone, and waits for that.
+    pub async fn kill(self) {
+        self.program.kill().await;
+    }
+
     /// Makes these the names that it knows, and no others. It is over before dnsmasq has read them.
     pub async fn set(&self, names: &[(&str, IpAddr)]) {
         write(&self.files, names);
@@ -82,7 +96,9 @@ fn command(addr: SocketAddr, files: &TempDir) -> Command {
     let hosts = files.path().join("hosts");
     command
         .args([
-            "--keep-in-foreground",
+            // In the foreground, with its complaints on stderr, and as whoever started it: to become another
+            // user is refused in a namespace that knows no other.
+            "--no-daemon",
             "--conf-file=/dev/null",
             "--pid-file=",
         ])

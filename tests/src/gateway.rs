@@ -58,6 +58,11 @@ impl Gateway {
         self.running.local_addr()
     }
 
+    /// The server, for what else there is to ask of it.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
     /// The authority that signed its certificate.
     pub fn ca(&self) -> &TestCa {
         &self.ca

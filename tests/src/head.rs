@@ -103,7 +103,8 @@ impl RequestHead {
     ///
     /// When it is none: what stands before a test's upstream is what the test is about.
     pub(crate) fn parse(raw: Bytes) -> Self {
-        let text = String::from_utf8(raw.to_vec()).expect("a head in UTF-8");
+        // Other bytes are allowed in a value, and are told apart in `raw`.
+        let text = String::from_utf8_lossy(&raw).into_owned();
         let (line, fields) = text.split_once("\r\n").expect("a request line");
         let [method, target, version] = line
             .split(' ')

@@ -40,6 +40,7 @@
 //! | [`client`] | frame-level clients over HTTP/1.1 and HTTP/2, and tokio-tungstenite |
 //! | [`peers`] | Node's `ws` and Python's `websockets`, either side |
 //! | [`browser`] | headless Chromium |
+//! | [`wsgate`](mod@wsgate) | the program of that name, with limits of its own |
 //! | [`program`] | any other program, our own too |
 //! | [`bulk`] | messages too long to be held |
 //! | [`alone`] | a process for one test, and the memory it takes |
@@ -56,13 +57,16 @@ pub mod certs;
 pub mod client;
 pub mod dns;
 pub mod gateway;
+pub mod haproxy;
 pub mod nginx;
 pub mod peers;
 pub mod program;
+pub mod scan;
 pub mod site;
 pub mod stage;
 pub mod trace;
 pub mod upstream;
+pub mod wsgate;
 
 mod frame;
 mod head;

@@ -216,6 +216,26 @@ impl Program {
         self.join().await;
     }
 
+    /// The same, and what it wrote to stderr in its life.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub async fn terminated(&mut self) -> String {
+        self.signal("-TERM").await;
+        let what = format!("the end of {}", self.name);
+        let status = within(&what, self.child.wait())
+            .await
+            .expect("a child can be waited for");
+        let complaints = self.complaints().await;
+        assert!(
+            status.success(),
+            "{} failed, {status}: {complaints}",
+            self.name
+        );
+        complaints
+    }
+
     /// Asks it to end, as Ctrl-C does (SIGINT), and waits for that.
     ///
     /// # Panics
@@ -229,6 +249,17 @@ impl Program {
     /// Stops it where it is (SIGSTOP): its connections stay open, and nobody is there.
     pub async fn freeze(&self) {
         self.signal("-STOP").await;
+    }
+
+    /// Lets it go on after [`Program::freeze`] (SIGCONT).
+    pub async fn thaw(&self) {
+        self.signal("-CONT").await;
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn log(&self) -> String {
+        let written = self.stderr.lock();
+        written.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Its number, while nobody has waited for its end.
@@ -250,6 +281,25 @@ impl Program {
             .args([signal, &self.id().to_string()])
             .status();
         assert!(sent.await.expect("kill can be started").success());
+    }
+
+    /// Waits until it has written this to stderr.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    pub async fn says(&self, text: &str) {
+        let has_said = || {
+            let stderr = self.stderr.lock();
+            let stderr = stderr.unwrap_or_else(PoisonError::into_inner);
+            stderr.contains(text)
+        };
+        let said = async {
+            while !has_said() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        within(text, said).await;
     }
 
     /// Kills it and waits until it is gone.

@@ -49,6 +49,18 @@ pub fn init() -> Trace {
             "info,wsgate=debug,wsgate_layer=debug,wsgate_proxy=debug,wsgate_server=debug,e2e=debug",
         )
     });
+    init_with(filter)
+}
+
+/// A log of all that our crates tell, whatever `RUST_LOG` says.
+pub fn of_everything() -> Trace {
+    init_with(EnvFilter::new(
+        "info,wsgate=trace,wsgate_frame=trace,wsgate_layer=trace,wsgate_proxy=trace,\
+         wsgate_server=trace,wsgate_tls=trace",
+    ))
+}
+
+fn init_with(filter: EnvFilter) -> Trace {
     let kept = Arc::default();
     let subscriber = Registry::default()
         .with(filter)

@@ -92,8 +92,8 @@ async fn the_absolute_form_becomes_the_origin_form() {
     let story = Story::start(|proxy| proxy).await;
     let target = story.target();
     let authority = target.authority();
-    let handshake = Handshake::of(&format!("https://{authority}/websocket/a?b"))
-        .field("Host", "ignored.example");
+    let handshake =
+        Handshake::of(&format!("https://{authority}/websocket/a?b")).field("Host", &authority);
     let head = story.forwarded(&target, Protocol::Http1, handshake).await;
     assert_eq!(head.target, "/websocket/a?b");
     assert_eq!(head.fields.all("host"), [authority]);

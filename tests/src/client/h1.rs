@@ -66,7 +66,7 @@ impl H1 {
     /// An ordinary request.
     pub async fn get(&mut self, path: &str) -> Refused {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.authority);
-        self.send(request.as_bytes(), request.len()).await;
+        self.say(request.as_bytes()).await;
         let response = self.head().await;
         let body = self.body(&response).await;
         Refused { response, body }
@@ -86,6 +86,24 @@ impl H1 {
         let step = if handshake.bytewise { 1 } else { request.len() };
         self.send(&request, step).await;
         self.head().await
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not take them.
+    pub async fn say(&mut self, bytes: &[u8]) {
+        self.send(bytes, bytes.len()).await;
+    }
+
+    /// Sends bytes as they are to a server that may have had enough of them.
+    pub async fn try_say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let sent = async {
+            self.io.write_all(bytes).await?;
+            self.io.flush().await
+        };
+        within("sending bytes", sent).await
     }
 
     /// The body of an answer, whole.
@@ -138,7 +156,11 @@ impl H1 {
 
     /// The head of the answer that is not informational (RFC 9110, 15.2), except the one that ends
     /// HTTP.
-    async fn head(&mut self) -> ResponseHead {
+    ///
+    /// # Panics
+    ///
+    /// When none comes.
+    pub async fn head(&mut self) -> ResponseHead {
         loop {
             let head = read_until(&mut self.io, &mut self.buffer, b"\r\n\r\n");
             let head = within("the answer to a request", head)

@@ -1,6 +1,7 @@
 //! Clients that show every frame and every field, over TLS as users come.
 
 mod body;
+pub mod frames;
 mod h1;
 mod h2;
 
@@ -19,6 +20,7 @@ use crate::io::{Io, within};
 use crate::upstream::script::unlimited;
 use crate::{Frame, ResponseHead, Tunnel};
 
+pub use frames::{Frames, Http2Frame, Outcome};
 pub use h1::H1;
 pub use h2::H2;
 pub(crate) use h2::Stream as Http2Stream;
@@ -118,6 +120,17 @@ impl Target {
             source: source.into(),
             ..self
         }
+    }
+
+    /// The same server at another address.
+    #[must_use]
+    pub fn at(self, addr: SocketAddr) -> Self {
+        Self { addr, ..self }
+    }
+
+    /// Where to connect to.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// Name and port, as in a URL.
@@ -251,6 +264,11 @@ impl Target {
         let io = self.connect(&["h2"]).await;
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         H2::start(io, scheme, &self.authority()).await
+    }
+
+    /// Connects for HTTP/2 frame by frame, with these settings of the client's.
+    pub async fn frames(&self, settings: &[(u16, u32)]) -> Frames {
+        Frames::start(self.connect(&["h2"]).await, settings).await
     }
 
     /// Connects with tokio-tungstenite's client, without limits to its messages.

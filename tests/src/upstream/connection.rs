@@ -108,6 +108,28 @@ impl Connection {
         }
     }
 
+    /// Reads what comes until the client leaves or the upstream is joined, and notes it.
+    pub async fn record(&mut self) {
+        loop {
+            let read = std::mem::take(&mut self.buffer);
+            self.log.note(|seen| seen.rest.extend_from_slice(&read));
+            let read = tokio::select! {
+                read = self.io.read_buf(&mut self.buffer) => read,
+                () = self.stop.cancelled() => return,
+            };
+            match read {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return self.log.failed(&error),
+            }
+        }
+    }
+
+    /// Goes on with the bare socket, from which nothing must have been read.
+    pub fn into_io(self) -> Box<dyn Io> {
+        self.io
+    }
+
     /// Waits until the upstream is joined.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
         self.stop.clone().cancelled_owned()

@@ -10,6 +10,7 @@ use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Method, Request, Response, Uri};
 use rustls::ServerConfig;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -66,16 +67,25 @@ enum Command {
 impl Http2Upstream {
     /// Without TLS: its clients have to know what it speaks.
     pub async fn tcp(offer: Offer) -> Self {
-        Self::start(offer, None).await
+        Self::start(loopback().await, offer, None)
+    }
+
+    /// The same on an address of one's own.
+    ///
+    /// # Panics
+    ///
+    /// When it is not free.
+    pub async fn at(addr: SocketAddr, offer: Offer) -> Self {
+        let listener = TcpListener::bind(addr).await.expect("a free address");
+        Self::start(listener, offer, None)
     }
 
     /// With TLS. A client that agrees on HTTP/1.1 finds an echo.
     pub async fn tls(offer: Offer, config: Arc<ServerConfig>) -> Self {
-        Self::start(offer, Some(config.into())).await
+        Self::start(loopback().await, offer, Some(config.into()))
     }
 
-    async fn start(offer: Offer, tls: Option<TlsAcceptor>) -> Self {
-        let listener = loopback().await;
+    fn start(listener: TcpListener, offer: Offer, tls: Option<TlsAcceptor>) -> Self {
         let addr = listener
             .local_addr()
             .expect("a bound socket has an address");
@@ -135,6 +145,11 @@ impl Http2Upstream {
     pub async fn asked(&mut self) -> Asked {
         let asked = within("a handshake over HTTP/2", self.asked.recv()).await;
         asked.expect("its task is alive")
+    }
+
+    /// The next handshake, however long it takes to come. Nothing when there can be none any more.
+    pub async fn next(&mut self) -> Option<Asked> {
+        self.asked.recv().await
     }
 
     /// Accepts every handshake from now on, and sends back whatever comes.

@@ -44,6 +44,8 @@ pub struct Seen {
     pub messages: u64,
     /// The bytes in them.
     pub bytes: u64,
+    /// What came behind the head, where the script [records](script::recording) it.
+    pub rest: Vec<u8>,
     /// The bytes of frames that a flood got rid of.
     pub written: u64,
     /// The code and reason of the Close that came; 1005 for one without.
@@ -270,6 +272,7 @@ impl fmt::Debug for Seen {
             request,
             messages,
             bytes,
+            rest,
             written,
             close,
             error,
@@ -277,7 +280,8 @@ impl fmt::Debug for Seen {
         } = self;
         write!(
             f,
-            "Seen {{ {messages} messages of {bytes} bytes, written: {written}, "
+            "Seen {{ {messages} messages of {bytes} bytes, rest: {:?}, written: {written}, ",
+            rest.escape_ascii().to_string()
         )?;
         write!(
             f,

@@ -146,6 +146,23 @@ pub fn respond(status: &str, fields: &[(&str, &str)], body: &str) -> Script {
     })
 }
 
+/// Answers the handshake with these bytes, or accepts where there are none; and records every byte that
+/// comes behind it, as [`Seen::rest`](super::Seen::rest), until the client leaves.
+pub fn recording(answer: Option<&str>) -> Script {
+    let answer = answer.map(ToOwned::to_owned);
+    script(move |mut connection| {
+        let answer = answer.clone();
+        async move {
+            let Some(request) = connection.request().await else {
+                return;
+            };
+            let answer = answer.unwrap_or_else(|| switching(&request, ""));
+            connection.write(answer).await;
+            connection.record().await;
+        }
+    })
+}
+
 /// Switches protocols, but with the answer to another key.
 pub fn wrong_accept() -> Script {
     script(|mut connection| async move {

@@ -145,11 +145,16 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("certutil", "libnss3-tools"),
     // Only the program: the package without `-base` is the service.
     ("dnsmasq", "dnsmasq-base"),
+    ("faketime", "faketime"),
+    ("haproxy", "haproxy"),
+    // Network namespaces: `cargo xtask faults`.
+    ("ip", "iproute2"),
     ("nginx", "nginx-light"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("openssl", "openssl"),
     ("python3", "python3"),
+    ("unshare", "util-linux"),
     ("valgrind", "valgrind"),
 ];
 
