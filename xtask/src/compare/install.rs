@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::peers::{Flavour, Peer};
 use crate::process;
 use crate::setup::debian;
+use crate::venv::Venv;
 use crate::workspace::Workspace;
 
 /// Where the programs are.
@@ -39,9 +40,9 @@ pub(crate) fn run(workspace: &Workspace, peers: Vec<Peer>) -> Result<Installed> 
         .collect();
     debian::install_programs("the comparison and its peers", &wanted)?;
 
-    let pip = Pip::of(workspace);
+    let venv = packages_of_python(workspace);
     if peers.iter().any(|peer| pip_program(peer.flavour).is_some()) {
-        pip.install()?;
+        venv.install()?;
     }
     let cargo = Cargo::of(workspace);
     cargo.build(&peers)?;
@@ -49,7 +50,7 @@ pub(crate) fn run(workspace: &Workspace, peers: Vec<Peer>) -> Result<Installed> 
     let peers = peers.into_iter().map(|peer| {
         let program = match &peer.program {
             Some(program) => program.clone(),
-            None => program(peer.flavour, &pip, &cargo)?,
+            None => program(peer.flavour, &venv, &cargo)?,
         };
         let version = version(&peer, &program, &cargo)?;
         Ok((peer, program, version))
@@ -60,13 +61,13 @@ pub(crate) fn run(workspace: &Workspace, peers: Vec<Peer>) -> Result<Installed> 
     })
 }
 
-fn program(flavour: Flavour, pip: &Pip, cargo: &Cargo<'_>) -> Result<PathBuf> {
+fn program(flavour: Flavour, venv: &Venv, cargo: &Cargo<'_>) -> Result<PathBuf> {
     match flavour {
         Flavour::NginxDebian => process::find("nginx").context("nginx is not installed"),
         Flavour::Haproxy => process::find("haproxy").context("haproxy is not installed"),
         Flavour::Wsgate | Flavour::WsgateLayers => Ok(cargo.ours("wsgate")),
         _ => match (pip_program(flavour), cargo_package(flavour)) {
-            (Some(expression), _) => pip.program(expression),
+            (Some(expression), _) => python_says(venv, expression),
             (None, Some(package)) => Ok(cargo.compared(package)),
             (None, None) => anyhow::bail!("{flavour:?} comes from nowhere"),
         },
@@ -166,46 +167,16 @@ fn first_word(text: &str) -> &str {
 
 // ===== Python's packages =====
 
-struct Pip {
-    requirements: PathBuf,
-    venv: PathBuf,
+fn packages_of_python(workspace: &Workspace) -> Venv {
+    Venv::new(
+        &workspace.root.join("tests/compare/peers/requirements.txt"),
+        &super::folder(workspace).join("venv"),
+    )
 }
 
-impl Pip {
-    fn of(workspace: &Workspace) -> Self {
-        Self {
-            requirements: workspace.root.join("tests/compare/peers/requirements.txt"),
-            venv: super::folder(workspace).join("venv"),
-        }
-    }
-
-    fn install(&self) -> Result<()> {
-        let python = self.venv.join("bin/python");
-        if !python.is_file() {
-            let system = process::find("python3").context("python3 is not on the PATH")?;
-            process::run(
-                Command::new(system)
-                    .args(["-m", "venv", "--clear"])
-                    .arg(&self.venv),
-            )?;
-        }
-        let args = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--requirement",
-        ];
-        // Asks nobody when all is there already.
-        process::run(Command::new(python).args(args).arg(&self.requirements))
-    }
-
-    fn program(&self, expression: &str) -> Result<PathBuf> {
-        let mut python = Command::new(self.venv.join("bin/python"));
-        let path = process::read(python.args(["-c", expression]))?;
-        Ok(path.trim().into())
-    }
+fn python_says(venv: &Venv, expression: &str) -> Result<PathBuf> {
+    let path = process::read(Command::new(venv.python()).args(["-c", expression]))?;
+    Ok(path.trim().into())
 }
 
 // ===== what cargo builds =====

@@ -15,7 +15,7 @@ mod machine;
 mod measures;
 mod peers;
 pub(crate) mod plot;
-mod program;
+pub(crate) mod program;
 mod report;
 mod results;
 mod rounds;
