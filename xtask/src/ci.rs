@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::workspace::Workspace;
-use crate::{bench, deny, features, fuzz, process, setup, test, tidy};
+use crate::{autobahn, bench, deny, faults, features, fuzz, process, setup, soak, test, tidy};
 
 /// One line of the table at the end.
 struct Step {
@@ -98,10 +98,7 @@ fn docs(workspace: &Workspace) -> Result<Option<String>> {
 /// A few seconds of each fuzz target: that they still build and find nothing at once.
 fn fuzz_smoke(workspace: &Workspace) -> Result<Option<String>> {
     fuzz::check(workspace)?;
-    if let Some(missing) = fuzz::missing() {
-        return Ok(Some(format!("compiled, not run: {missing}")));
-    }
-    fuzz::run(workspace, 5)?;
+    fuzz::smoke(workspace)?;
     Ok(None)
 }
 
@@ -142,6 +139,11 @@ const STEPS: &[Step] = &[
         run: |workspace| test::over_tokio_rustls(workspace).map(|()| None),
     },
     Step {
+        name: "faults",
+        again: "cargo xtask faults",
+        run: faults::quick,
+    },
+    Step {
         name: "doc tests",
         again: "cargo test --workspace --doc --all-features",
         run: |workspace| test::doc_tests(workspace).map(|()| None),
@@ -157,8 +159,18 @@ const STEPS: &[Step] = &[
         run: deny::run,
     },
     Step {
+        name: "autobahn, the quick",
+        again: "cargo xtask autobahn",
+        run: autobahn::run_quick,
+    },
+    Step {
+        name: "soak, seconds of it",
+        again: "cargo xtask soak --minutes 1",
+        run: soak::run_quick,
+    },
+    Step {
         name: "fuzz smoke",
-        again: "cargo xtask fuzz --seconds 5",
+        again: "cargo xtask fuzz --seconds 3",
         run: fuzz_smoke,
     },
     // The last, as it is a report: it fails only where benchmarks do not run.

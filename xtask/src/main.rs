@@ -8,24 +8,31 @@
 //! - [`tidy`]: rules about the tree that no compiler knows, the arrows between crates first of all;
 //! - [`features`], [`deny`]: feature combinations, dependencies; steps of `ci` that also run alone;
 //! - [`compare`]: our gateway against other proxies, and the report about it;
+//! - [`autobahn`]: the cases of the Autobahn TestSuite through our gateway;
+//! - [`soak`]: our gateway under mixed traffic for minutes, while everything around it comes and goes;
 //! - [`simulate`]: how evenly each balancing policy spreads tunnels, and the page about it;
+//! - [`faults`]: the gateway in a network that fails, and who notices what;
 //! - [`mod@bench`], [`fuzz`], [`certs`]: for work by hand.
 //!
 //! Progress goes to stderr, the programs' own output goes where they send it.
 
+mod autobahn;
 mod bench;
 mod certs;
 mod ci;
 mod compare;
 mod deny;
+mod faults;
 mod features;
 mod fuzz;
 mod process;
 mod setup;
 mod simulate;
+mod soak;
 mod test;
 mod tidy;
 mod tools;
+mod venv;
 mod workspace;
 
 use std::path::PathBuf;
@@ -67,14 +74,24 @@ enum Task {
     ///
     /// Installs the other proxies from PyPI, Debian and crates.io if they are missing.
     Compare(compare::Options),
+    /// Ask the cases of the Autobahn TestSuite through our gateway, and compare with asking directly.
+    ///
+    /// Installs autobahn-python and kosoku from PyPI if they are missing.
+    Autobahn(autobahn::Args),
+    /// Soak the gateway: ten minutes of mixed traffic, with clients, upstreams and endpoints that come and go.
+    Soak(soak::Args),
     /// Simulate ten thousand tunnels under each balancing policy, and write docs/balancing.md.
     Simulate,
-    /// Run each fuzz target for a while. Needs the nightly toolchain and cargo-fuzz.
-    Fuzz {
-        /// Seconds for each target.
-        #[arg(long, default_value_t = 60)]
-        seconds: u32,
+    /// Fail the network between clients, gateway and upstreams, and see who notices. Needs root.
+    ///
+    /// Each scenario has hosts of its own, in network namespaces. The table of who was found dead, when and
+    /// with what code is on stdout.
+    Faults {
+        /// Scenarios whose names have one of these words in them [default: all, in two minutes].
+        words: Vec<String>,
     },
+    /// Run each fuzz target for a while. Installs cargo-fuzz if it is missing.
+    Fuzz(fuzz::Options),
     /// Write a test CA and a server certificate signed by it, for trials by hand.
     Certs {
         /// The folder to write to [default: certs in the target folder].
@@ -97,8 +114,11 @@ fn main() -> ExitCode {
         Task::Deny => deny::run(&workspace).map(|note| note.iter().for_each(|note| say(note))),
         Task::Bench(args) => bench::run(&workspace, &args),
         Task::Compare(options) => compare::run(&workspace, &options),
+        Task::Autobahn(args) => autobahn::run(&workspace, &args),
+        Task::Soak(args) => soak::run(&workspace, &args),
         Task::Simulate => simulate::run(&workspace),
-        Task::Fuzz { seconds } => fuzz::run(&workspace, seconds),
+        Task::Faults { words } => faults::run(&workspace, &words),
+        Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Certs { dir, names } => certs::run(&workspace, dir, &names),
     });
     match done {

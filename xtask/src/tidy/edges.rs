@@ -36,7 +36,7 @@ fn check_package(package: &Package, manifest: &str, members: &[&str]) -> Vec<Str
     for dependency in &package.dependencies {
         let other = dependency.name.as_str();
         let is_dev = dependency.kind.as_deref() == Some("dev");
-        if other == FOR_BENCHMARKS && is_dev {
+        if [FOR_BENCHMARKS, FOR_SEEDS].contains(&other) && is_dev {
             continue;
         }
         if members.contains(&other) && !allowed.contains(&other) {
@@ -83,6 +83,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wsgate-tls", &[]),
     ("wsgate-frame", &[]),
     ("wsgate-bench", &[]),
+    ("wsgate-seeds", &[]),
     ("xtask", &[]),
 ];
 
@@ -91,6 +92,9 @@ const EXAMPLES: &[&str] = &["wsgate"];
 
 /// What everyone's benchmarks run by, and nothing else may use.
 const FOR_BENCHMARKS: &str = "wsgate-bench";
+
+/// What everyone's tests read the fuzzer's inputs by, and nothing else may use.
+const FOR_SEEDS: &str = "wsgate-seeds";
 
 /// Members without any dependency but those of their tests.
 const INDEPENDENT: &[&str] = &["wsgate-frame"];

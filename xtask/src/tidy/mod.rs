@@ -6,6 +6,7 @@ mod edges;
 mod links;
 mod manifests;
 mod quick_start;
+mod shown;
 mod text;
 
 use std::fmt;
@@ -49,6 +50,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         &workspace.dependencies()?,
     ));
     complaints.extend(quick_start::check(&sources));
+    complaints.extend(shown::check(&sources));
     for source in &sources {
         complaints.extend(text::check(source));
         complaints.extend(manifests::check(source));
