@@ -44,7 +44,8 @@ async fn ten_thousand_slow_readers() {
         let upstream = Upstream::tcp(script::flooding(&frame)).await;
         let wsgate = Wsgate::before(upstream.addr())
             .tls()
-            .args("--keepalive off --read-timeout off --max-tunnels off");
+            // Who takes nothing for a minute would be gone before the last one is there.
+            .args("--keepalive off --read-timeout off --max-tunnels off --send-timeout 1h");
         let wsgate = wsgate.start().await;
         let warm = wsgate.target().tunnel(handshake()).await;
         let before = wsgate.memory();
