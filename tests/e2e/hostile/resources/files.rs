@@ -1,5 +1,6 @@
 //! No more files to open.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -7,7 +8,7 @@ use wsgate_tests::upstream::{Upstream, script};
 use wsgate_tests::wsgate::Wsgate;
 use wsgate_tests::{trace, within};
 
-use super::{echoes_raw, handshake, knock, open};
+use super::{echoes_raw, handshake, knock, open, shake_hands};
 
 #[tokio::test]
 async fn when_all_places_are_taken_clients_are_told_so_and_tunnels_live() {
@@ -17,6 +18,7 @@ async fn when_all_places_are_taken_clients_are_told_so_and_tunnels_live() {
         .shell("ulimit -n 100")
         .start()
         .await;
+    let at_rest = wsgate.open_files();
     let mut tunnels = Vec::new();
     let refused = loop {
         let (status, stream, head) = knock(wsgate.addr()).await.unwrap();
@@ -54,6 +56,9 @@ async fn when_all_places_are_taken_clients_are_told_so_and_tunnels_live() {
     drop(idle);
     tunnels.truncate(9);
     wsgate.logs("tunnel closed", 9).await;
+    wsgate
+        .until("room", |w| w.open_files() <= at_rest + 18)
+        .await;
     for _ in 0..9 {
         tunnels.push(open(wsgate.addr()).await);
     }
@@ -80,15 +85,10 @@ async fn an_upstream_that_there_is_no_file_for_is_not_to_blame() {
         .shell("ulimit -n 64")
         .start()
         .await;
+    let at_rest = wsgate.open_files();
     let mut idle = Vec::new();
     while wsgate.open_files() < 63 {
-        idle.push(TcpStream::connect(wsgate.addr()).await.unwrap());
-        let expected = idle.len();
-        wsgate
-            .until("the connection", |w| {
-                w.open_files() >= 63.min(20 + expected)
-            })
-            .await;
+        idle.push(connected(wsgate.addr()).await);
     }
     // The last file is the client's.
     for _ in 0..4 {
@@ -104,6 +104,7 @@ async fn an_upstream_that_there_is_no_file_for_is_not_to_blame() {
         wsgate.until("its end", |w| w.open_files() == 63).await;
     }
     drop(idle);
+    wsgate.until("room", |w| w.open_files() == at_rest).await;
     let both = [open(wsgate.addr()).await, open(wsgate.addr()).await];
     wsgate.logs("too many files open", 1).await;
     let log = wsgate.log();
@@ -144,4 +145,12 @@ async fn the_limit_is_raised_as_far_as_it_may_be() {
     wsgate.logs("--max-tunnels needs more open files", 1).await;
     within("the end", wsgate.terminate()).await;
     upstream.join().await;
+}
+
+/// A connection that the program has accepted, as it has answered a request there.
+async fn connected(addr: SocketAddr) -> TcpStream {
+    let connected = async { shake_hands(TcpStream::connect(addr).await?, "/nowhere").await };
+    let (status, stream, _) = within("an answer", connected).await.unwrap();
+    assert_eq!(status, 404);
+    stream
 }
