@@ -45,6 +45,7 @@
 //! | [`bulk`] | messages too long to be held |
 //! | [`alone`] | a process for one test, and the memory it takes |
 //! | [`certs`] | a CA for all of them |
+//! | [`tasks`] | what runs in the process of a test, and whether anything is left of it |
 //! | [`trace`] | the log of a test, and the events in it |
 //!
 //! A harness has no caller to return an error to: its functions panic, saying what they waited for.
@@ -64,6 +65,7 @@ pub mod program;
 pub mod scan;
 pub mod site;
 pub mod stage;
+pub mod tasks;
 pub mod trace;
 pub mod upstream;
 pub mod wsgate;

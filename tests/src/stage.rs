@@ -7,6 +7,7 @@ use wsgate::WebSocketProxy;
 use crate::client::{H2, Handshake, Opened, Refused};
 use crate::gateway::{self, Gateway};
 use crate::io::within;
+use crate::tasks::Tasks;
 use crate::upstream::script::{self, Accept};
 use crate::upstream::{Seen, Upstream};
 use crate::{ResponseHead, Tunnel};
@@ -30,6 +31,7 @@ pub struct Stage {
     /// The one connection, with [`Http::Two`].
     pub h2: Option<H2>,
     handed_over: mpsc::Receiver<Tunnel>,
+    tasks: Tasks,
 }
 
 /// A tunnel through the gateway.
@@ -69,6 +71,7 @@ impl Stage {
         accept: Accept,
         app: impl FnOnce(WebSocketProxy) -> Router,
     ) -> Self {
+        let tasks = Tasks::now();
         let (script, handed_over) = script::handing_over(accept);
         let upstream = Upstream::tcp(script).await;
         let endpoint = format!("http://{}", upstream.addr());
@@ -85,6 +88,7 @@ impl Stage {
             gateway,
             h2,
             handed_over,
+            tasks,
         }
     }
 
@@ -117,7 +121,8 @@ impl Stage {
         }
     }
 
-    /// Joins all of them, once the tunnels are dropped.
+    /// Joins all of them, once the tunnels are dropped. Nothing of them runs then, or is told in the log any
+    /// more.
     ///
     /// # Panics
     ///
@@ -128,6 +133,7 @@ impl Stage {
         }
         let seen = self.upstream.join().await;
         self.gateway.join().await;
+        self.tasks.settle().await;
         seen
     }
 }

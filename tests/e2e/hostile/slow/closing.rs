@@ -11,11 +11,12 @@ use wsgate::layer::{Drain, KeepaliveLayer, timeout::CloseTimeoutLayer};
 use wsgate_tests::client::Handshake;
 use wsgate_tests::gateway::{self, Gateway};
 use wsgate_tests::stage::{Ends, Http, Stage};
+use wsgate_tests::tasks::Tasks;
 use wsgate_tests::trace::{self, Trace};
 use wsgate_tests::upstream::script::Accept;
 use wsgate_tests::{Frame, Tunnel, within};
 
-use super::{LONG, SHORT, Tasks, lenient, took_its_time};
+use super::{LONG, SHORT, lenient, took_its_time};
 
 async fn stage(http: Http) -> Stage {
     let app = |proxy: WebSocketProxy| gateway::app(lenient(proxy).close_timeout(SHORT));

@@ -10,10 +10,11 @@ use wsgate::layer::{KeepaliveLayer, ReadTimeoutLayer, timeout::MessageTimeoutLay
 use wsgate_tests::client::Handshake;
 use wsgate_tests::gateway::{self, Gateway};
 use wsgate_tests::stage::{Ends, Http, Stage};
+use wsgate_tests::tasks::Tasks;
 use wsgate_tests::upstream::script::Accept;
 use wsgate_tests::{End, Frame, trace, within};
 
-use super::{LONG, SHORT, Tasks, lenient, took_its_time};
+use super::{LONG, SHORT, lenient, took_its_time};
 
 /// With a keepalive and a read timeout, to which each byte is a sign of life.
 fn app(limit: MessageTimeoutLayer) -> impl FnOnce(WebSocketProxy) -> Router {

@@ -11,12 +11,10 @@ mod upstreams;
 
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use wsgate::WebSocketProxy;
 use wsgate_tests::Frame;
 use wsgate_tests::client::{Handshake, Target};
-use wsgate_tests::within;
 
 /// Of the limit that a test is about.
 const SHORT: Duration = Duration::from_millis(400);
@@ -32,25 +30,6 @@ fn lenient(proxy: WebSocketProxy) -> WebSocketProxy {
         .refusal_timeout(LONG)
         .close_timeout(LONG)
         .send_timeout(LONG)
-}
-
-/// The tasks of a test's runtime, and so of everything that it has started.
-struct Tasks(usize);
-
-impl Tasks {
-    fn now() -> Self {
-        Self(Handle::current().metrics().num_alive_tasks())
-    }
-
-    /// Waits until there are no more than there were.
-    async fn settle(&self) {
-        within("the end of the tasks", async {
-            while Handle::current().metrics().num_alive_tasks() > self.0 {
-                sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
-    }
 }
 
 /// Another client is served.

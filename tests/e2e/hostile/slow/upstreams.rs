@@ -10,10 +10,11 @@ use wsgate::proxy::UpstreamTls;
 use wsgate_tests::certs::TestCa;
 use wsgate_tests::client::{Handshake, Protocol};
 use wsgate_tests::gateway::Gateway;
+use wsgate_tests::tasks::Tasks;
 use wsgate_tests::upstream::{Connection, Script, Upstream, script};
 use wsgate_tests::{trace, within};
 
-use super::{SHORT, Tasks, lenient, serves, took_its_time};
+use super::{SHORT, lenient, serves, took_its_time};
 
 /// Says this, and then a byte now and then for as long as somebody takes it.
 fn dribbling(head: &'static [u8], reads: bool) -> Script {
