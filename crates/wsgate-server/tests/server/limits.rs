@@ -9,8 +9,8 @@ use wsgate_server::{Limits, Running, rustls};
 
 use crate::support::{LOOPBACK, Log, PATIENCE, alpn, connect, get_root, hello, localhost};
 
-/// Short for the one that a test is about, and out of the way for the others.
-const SHORT: Duration = Duration::from_millis(100);
+/// Of the limit that a test is about, while others are served within it; the others are out of the way.
+const SHORT: Duration = Duration::from_millis(300);
 
 fn lenient() -> Limits {
     Limits::new()

@@ -54,9 +54,9 @@ async fn an_upstream_that_answers_no_close() {
             ..
         } = stage.open(Handshake::of("/websocket")).await;
         let mut beside = stage.open(Handshake::of("/websocket")).await;
+        let begun = Instant::now();
         client.send(Frame::close(1000, "bye")).await;
         assert_eq!(upstream.frame().await.unmasked(), Frame::close(1000, "bye"));
-        let begun = Instant::now();
         // It goes on talking, and never comes to the end of a frame.
         dribbles(&mut upstream, b"\x82\x7e\xff\xff").await;
         took_its_time(begun);
@@ -86,9 +86,9 @@ async fn a_client_that_answers_no_close() {
             mut upstream,
             ..
         } = stage.open(Handshake::of("/websocket")).await;
+        let begun = Instant::now();
         upstream.send(Frame::close(1001, "leaving")).await;
         assert_eq!(client.frame().await, Frame::close(1001, "leaving"));
-        let begun = Instant::now();
         let gone = async {
             within("the upstream's end", async {
                 while upstream.next().await.is_ok() {}
@@ -148,8 +148,8 @@ async fn a_handler_is_freed_of_a_client_that_answers_no_close() {
         .layer(KeepaliveLayer::every(LONG));
     let gateway = Gateway::serving(app).await;
     let tasks = Tasks::now();
-    let mut client = gateway.target().tunnel(Handshake::of("/websocket")).await;
     let begun = Instant::now();
+    let mut client = gateway.target().tunnel(Handshake::of("/websocket")).await;
     assert_eq!(client.frame().await.opcode, Frame::close(1000, "").opcode);
     let freed = async { within("the end of the handler", ended.recv()).await };
     let header = b"\x82\xfe\xff\xff\0\0\0\0";
