@@ -46,7 +46,7 @@ fn is_command(name: &str) -> bool {
     name.starts_with("cargo xtask ")
 }
 
-/// Whether the file has a function of the path's last name, and is, or holds, the modules before it.
+/// Whether the file has a test of the path's last name, and is, or holds, the modules before it.
 fn holds(source: &Source, path: &str) -> bool {
     let Some((modules, name)) = path.rsplit_once("::") else {
         return false;
@@ -54,11 +54,23 @@ fn holds(source: &Source, path: &str) -> bool {
     let Some(file) = source.path.strip_suffix(".rs") else {
         return false;
     };
-    source.text.contains(&format!("fn {name}("))
+    has_test(&source.text, name)
         && modules.split("::").all(|module| {
             file.split('/').any(|part| part == module)
                 || source.text.contains(&format!("mod {module} {{"))
         })
+}
+
+/// Whether a function of this name is a test by its attributes, and no helper of one.
+fn has_test(text: &str, name: &str) -> bool {
+    let signature = format!("fn {name}(");
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let found = (0..lines.len()).filter(|at| lines[*at].contains(&signature));
+    let mut attributes = found.flat_map(|at| {
+        let before = lines[..at].iter().rev();
+        before.take_while(|line| line.starts_with("#[") || line.starts_with("//"))
+    });
+    attributes.any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"))
 }
 
 const SHOWN_BY: &str = "shown by";
@@ -73,7 +85,10 @@ mod tests {
         let sources = [
             source("SECURITY.md", &page),
             source("tests/e2e/slow/head.rs", "#[test]\nfn dribbled() {}\n"),
-            source("crates/a/src/b.rs", "mod tests {\n    fn held() {}\n}\n"),
+            source(
+                "crates/a/src/b.rs",
+                "fn helps() {}\nmod tests {\n    #[tokio::test]\n    // Slow.\n    async fn held() {}\n}\n",
+            ),
         ];
         assert_eq!(printed(super::check(&sources)), expected, "{row}");
     }
@@ -94,6 +109,7 @@ mod tests {
             &[&gone("body::dribbled")],
         );
         check("| a | `dribbled` |", &[&gone("dribbled")]);
+        check("| a | `b::helps` |", &[&gone("b::helps")]);
     }
 
     #[test]
