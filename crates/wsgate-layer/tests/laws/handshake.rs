@@ -41,6 +41,19 @@ struct Way {
     right_key: bool,
 }
 
+/// What is set here, or not for `Connection` to name away.
+const OURS: [&str; 9] = [
+    "connection",
+    "upgrade",
+    "host",
+    "origin",
+    "cookie",
+    "authorization",
+    "content-length",
+    "x-real-ip",
+    "forwarded",
+];
+
 /// A byte that says how it came, a request's head, and the head of an answer.
 ///
 /// # Panics
@@ -97,7 +110,7 @@ fn is_stripped(req: &Request<()>, sent: &Request<()>) {
         let name = name.to_ascii_lowercase();
         let ours = name.starts_with("x-forwarded-")
             || name.starts_with("sec-websocket-")
-            || ["connection", "upgrade", "host", "x-real-ip", "forwarded"].contains(&&*name);
+            || OURS.contains(&&*name);
         assert!(
             ours || !sent.headers().contains_key(&*name),
             "{name} of {req:?}"
