@@ -20,6 +20,7 @@ pub struct Haproxy {
 
 impl Haproxy {
     /// Starts one that passes each connection on to `server`, with these options of its `server` line.
+    /// Where they ask for checks, the server is well that has a page at `/`.
     ///
     /// # Panics
     ///
@@ -70,8 +71,11 @@ fn configuration(addr: SocketAddr, server: SocketAddr, options: &str) -> String 
          \x20   timeout connect 30s\n\
          \x20   timeout client 60s\n\
          \x20   timeout server 60s\n\
+         \x20   timeout check 30s\n\
          listen front\n\
          \x20   bind {addr}\n\
+         \x20   option httpchk\n\
+         \x20   http-check send meth GET uri / ver HTTP/1.1 hdr Host localhost\n\
          \x20   server gateway {server} {options}\n"
     )
 }

@@ -50,6 +50,28 @@ async fn a_head_has_its_time() {
     wsgate.stop().await;
 }
 
+/// That of this one is longer than any could be by default.
+#[tokio::test]
+async fn a_head_has_its_length() {
+    let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
+    let (upstream, task) = answers(refusal).await;
+    let (mut wsgate, address) = start(&upstream, "--max-request-head 256KiB").await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let fields = HANDSHAKE.strip_suffix(b"\r\n").unwrap();
+    let cookie = format!("Cookie: a={}\r\n\r\n", "a".repeat(100 * 1024));
+    stream
+        .write_all(&[fields, cookie.as_bytes()].concat())
+        .await
+        .unwrap();
+    let mut answer = [0; 12];
+    let read = timeout(PATIENCE, stream.read_exact(&mut answer)).await;
+    read.expect("an answer").unwrap();
+    assert_eq!(answer.escape_ascii().to_string(), "HTTP/1.1 403");
+    drop(stream);
+    timeout(PATIENCE, task).await.expect("its end").unwrap();
+    wsgate.stop().await;
+}
+
 #[tokio::test]
 async fn an_http2_connection_without_requests_has_its_time() {
     let upstream = Upstream::start().await;

@@ -1,4 +1,4 @@
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::ext::Protocol;
 
 use super::*;
@@ -166,6 +166,7 @@ fn a_handshake_asks_for_one_host() {
     check_host("https://example.com/", &["example.com"], true);
     check_host("/", &[], false);
     check_host("/", &[""], false);
+    check_host("/", &[":8443"], false);
     check_host("/", &["example.com", "example.com"], false);
     check_host("https://Example.com/", &["example.COM:443"], true);
     check_host("http://example.com:80/", &["example.com"], true);
@@ -331,5 +332,17 @@ fn an_answer_outside_the_offer_is_told_apart() {
     assert_eq!(
         answer(|h| drop(h.remove("sec-websocket-accept"))),
         Err(AnswerError::Accept)
+    );
+    // Each of the two was offered.
+    let two = |h: &mut HeaderMap| {
+        for protocol in ["chat", "third"] {
+            h.append("sec-websocket-protocol", protocol.parse().unwrap());
+        }
+    };
+    assert_eq!(answer(two), Err(AnswerError::Protocol("***".into())));
+    let latin = HeaderValue::from_bytes(b"x-other, \xe9").unwrap();
+    assert_eq!(
+        answer(|h| drop(h.insert("sec-websocket-extensions", latin))),
+        Err(AnswerError::Extension("x-other, \\xe9".into()))
     );
 }

@@ -9,7 +9,7 @@ use axum::routing::get;
 use http::uri::Scheme;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wsgate_server::Hsts;
+use wsgate_server::{Hsts, Limits};
 
 use crate::support::{LOOPBACK, Log, bind, get_root, hello, localhost, request};
 
@@ -71,6 +71,31 @@ async fn the_redirect_listener_names_the_https_port() {
         answer.contains(&format!("wss://localhost:{port}/ws")),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn who_asks_too_much_is_not_redirected() {
+    let _log = Log::capture();
+    let limits = Limits::new().request_head(8 * 1024);
+    let (running, _) = localhost(hello(), |server| {
+        server.limits(limits).redirect_http(LOOPBACK)
+    })
+    .await;
+    for address in [running.local_addr(), running.redirect_addr().unwrap()] {
+        for (length, is_redirected) in [(4 * 1024, true), (64 * 1024, false)] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let long = "a".repeat(length);
+            let head =
+                format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx: {long}\r\n\r\n");
+            let mut answer = Vec::new();
+            // It may end so soon that there is an error and no answer.
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.read_to_end(&mut answer).await;
+            let answer = answer.escape_ascii().to_string();
+            let redirected = answer.starts_with("HTTP/1.1 308 ");
+            assert_eq!(redirected, is_redirected, "{length}: {answer}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use axum::routing::get;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use wsgate_server::{Limits, Running, Server, rustls};
 
@@ -222,6 +222,24 @@ async fn a_header_that_is_not_whole_has_the_time_of_a_tls_handshake() {
     let plain = bind(LOOPBACK).limits(limits).proxy_protocol(["127.0.0.1"]);
     let plain = plain.start(who()).await.unwrap();
     assert_eq!(is_cut(plain.local_addr(), &V1[..20]).await, b"");
+}
+
+/// Whoever takes most of the time for the header has little left for TLS.
+#[tokio::test]
+async fn a_header_and_a_tls_handshake_have_one_time_together() {
+    let _log = Log::capture();
+    let limit = Duration::from_secs(2);
+    let limits = Limits::new().tls_handshake(limit);
+    let (running, _) = behind(|server| server.limits(limits)).await;
+    let begun = Instant::now();
+    let mut stream = TcpStream::connect(running.local_addr()).await.unwrap();
+    stream.write_all(&V1[..20]).await.unwrap();
+    sleep(limit * 3 / 4).await;
+    stream.write_all(&V1[20..]).await.unwrap();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+    let _ = read.expect("the server cuts the connection");
+    let took = begun.elapsed();
+    assert!(took >= limit && took < limit * 5 / 3, "{took:?}");
 }
 
 #[tokio::test]

@@ -101,6 +101,7 @@ async fn of_two_hosts_neither_is_believed() {
         ("http:///a", "Host: example.com\r\n", None),
         ("/a", "", None),
         ("/a", "Host:\r\n", None),
+        ("/a", "Host: :443\r\n", None),
         ("/a", "Host: example.com\r\nHost: example.com\r\n", None),
         ("/a", "Host: example.com\r\nhost: evil.example\r\n", None),
         (

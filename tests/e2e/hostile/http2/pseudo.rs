@@ -250,6 +250,8 @@ async fn an_odd_handshake_arrives_clean() {
             ("upgrade", "websocket"),
             ("sec-websocket-version", "13"),
             ("x-forwarded-for", "127.0.0.1"),
+            // Whatever `:scheme` says.
+            ("x-forwarded-proto", "https"),
         ] {
             assert_eq!(head.fields.all(name), [value], "{name}: {fields:?}");
         }

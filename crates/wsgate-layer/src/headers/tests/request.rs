@@ -5,10 +5,13 @@ use super::*;
 #[tokio::test]
 async fn a_handshake_keeps_upgrade_and_its_own_fields() {
     let req = upgrade(&[
-        ("connection", "keep-alive, x-once"),
+        ("connection", "x-none, x-once"),
         ("x-once", "1"),
+        // These nobody has to name.
         ("keep-alive", "timeout=5"),
         ("te", "trailers"),
+        ("trailer", "x-sum"),
+        ("transfer-encoding", "chunked"),
         ("proxy-connection", "keep-alive"),
         ("sec-websocket-extensions", "permessage-deflate"),
         ("cookie", "session=1"),
@@ -28,7 +31,30 @@ async fn a_handshake_keeps_upgrade_and_its_own_fields() {
             ("x-unknown", "kept"),
         ],
     );
-    none(&sent, &["x-once", "keep-alive", "te", "proxy-connection"]);
+    none(&sent, &["x-once", "keep-alive", "te", "trailer"]);
+    none(&sent, &["transfer-encoding", "proxy-connection"]);
+}
+
+#[tokio::test]
+async fn what_connection_names_is_removed_whatever_stands_beside_it() {
+    let mut req = upgrade(&[("x-once", "1"), ("x-twice", "1")]);
+    let names = HeaderValue::from_bytes(b"x-once, \xe9, x \xff, x-twice").unwrap();
+    req.headers_mut().append("connection", names);
+    let sent = sent_on(&UpgradeHeadersLayer::new(), req).await;
+    none(&sent, &["x-once", "x-twice"]);
+}
+
+/// Without it the body of a request would be another request.
+#[tokio::test]
+async fn connection_cannot_name_away_the_length_of_a_body() {
+    let mut req = get(&[
+        ("host", "example.com"),
+        ("connection", "content-length"),
+        ("content-length", "5"),
+    ]);
+    *req.method_mut() = Method::POST;
+    let sent = sent_on(&UpgradeHeadersLayer::new(), req).await;
+    fields(&sent, &[("content-length", "5")]);
 }
 
 #[tokio::test]
@@ -58,7 +84,8 @@ async fn nor_who_it_is() {
         ("x-forwarded-for", "203.0.113.7"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-user", "alice"),
-        ("x-real-ip", "203.0.113.7"),
+        // Neither this nor `Forwarded` is what would be made of the chain, were it taken away.
+        ("x-real-ip", "203.0.113.8"),
         ("origin", "https://example.com"),
         ("cookie", "session=1"),
         ("authorization", "Bearer 1"),
@@ -68,7 +95,7 @@ async fn nor_who_it_is() {
     let more = [
         &told[..],
         &named,
-        &[("forwarded", "for=203.0.113.7"), ("x-hop", "1")],
+        &[("forwarded", "for=203.0.113.9"), ("x-hop", "1")],
     ]
     .concat();
     let sent = sent_on(&layer, upgrade(&more)).await;
@@ -78,7 +105,7 @@ async fn nor_who_it_is() {
             ("x-forwarded-for", "203.0.113.7, 192.0.2.1"),
             (
                 "forwarded",
-                "for=203.0.113.7, for=192.0.2.1;host=example.com;proto=https",
+                "for=203.0.113.9, for=192.0.2.1;host=example.com;proto=https",
             ),
         ],
     );
@@ -98,14 +125,16 @@ async fn the_length_of_no_body_is_not_sent_on() {
 
 #[tokio::test]
 async fn another_upgrade_is_never_forwarded() {
-    for (method, upgrade) in [
-        (Method::GET, "h2c"),
-        (Method::POST, "websocket"),
-        (Method::GET, "foo/2"),
+    for (method, upgrade, connection) in [
+        (Method::GET, "h2c", "Upgrade, HTTP2-Settings"),
+        (Method::POST, "websocket", "Upgrade, HTTP2-Settings"),
+        (Method::GET, "foo/2", "Upgrade, HTTP2-Settings"),
+        // Nor where it is not named.
+        (Method::GET, "h2c", "close"),
     ] {
         let mut req = get(&[
             ("host", "example.com"),
-            ("connection", "Upgrade, HTTP2-Settings"),
+            ("connection", connection),
             ("upgrade", upgrade),
             ("http2-settings", "AAMAAABk"),
         ]);
@@ -281,6 +310,14 @@ async fn a_trusted_proxy_may_pass_on_what_is_not_well_formed() {
         let sent = sent_on(&layer, upgrade(&[("forwarded", before)])).await;
         fields(&sent, &[("forwarded", &format!("{kept}{ours}"))]);
     }
+    // What it knows it says in the field that it knows.
+    let both = [
+        ("forwarded", "for=\"6.6.6.6"),
+        ("x-forwarded-for", "203.0.113.7"),
+    ];
+    let sent = sent_on(&layer, upgrade(&both)).await;
+    let told = format!("for=203.0.113.7, {ours}");
+    fields(&sent, &[("forwarded", &told)]);
 }
 
 /// A proxy that adds its fields and leaves those that its client wrote.

@@ -115,6 +115,26 @@ async fn tunnel(connection: &Weak<Connection>) -> Box<Http2Stream> {
     stream
 }
 
+/// Writes until no more is taken, or a MiB was.
+async fn fill(stream: &mut Http2Stream) -> usize {
+    let (mut written, chunk) = (0, vec![0; 100_000]);
+    let mut write = task::spawn(async {
+        while written < 1 << 20 {
+            let n = stream.write(&chunk).await.unwrap();
+            assert!(n <= crate::upstream::MAX_WRITE);
+            written += n;
+        }
+    });
+    for _ in 0..100 {
+        if write.poll().is_ready() {
+            break;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    drop(write);
+    written
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_ends_after_a_while() {
     let pool = pool();
@@ -261,22 +281,31 @@ async fn a_write_takes_what_the_window_has_room_for() {
     };
     let (connection, _endpoint) = connected(&pool, idle).await;
     let mut stream = tunnel(&connection).await;
-    let mut written = 0;
-    let chunk = vec![0; 100_000];
-    let mut write = task::spawn(async {
-        loop {
-            let n = stream.write(&chunk).await.unwrap();
-            assert!(n <= crate::upstream::MAX_WRITE);
-            written += n;
-        }
-    });
-    for _ in 0..100 {
-        let _: Poll<()> = write.poll();
-        sleep(Duration::from_millis(1)).await;
-    }
-    drop(write);
+    let written = fill(&mut stream).await;
     // The window of a stream by default (RFC 9113 6.9.2).
     assert_eq!(written, 65_535);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_takes_what_the_socket_has_room_for() {
+    let pool = pool();
+    let (near, far) = duplex(64 * 1024);
+    let _endpoint = tokio::spawn(async {
+        let mut settings = server::Builder::new();
+        let settings = settings.enable_connect_protocol();
+        let settings = settings.initial_window_size(1 << 30);
+        let settings = settings.initial_connection_window_size(1 << 30);
+        let mut connection = settings.handshake::<_, Bytes>(far).await.unwrap();
+        let (_receive, mut respond) = connection.accept().await.unwrap().unwrap();
+        let _send = respond.send_response(Response::new(()), false).unwrap();
+        // It sends its answer, and does nothing any more.
+        let _ = timeout(Duration::from_millis(1), connection.accept()).await;
+        pending::<()>().await;
+    });
+    let connection = over(near, &pool).await;
+    let mut stream = tunnel(&Arc::downgrade(&connection)).await;
+    let written = fill(&mut stream).await;
+    assert!(written < 256 * 1024, "{written}");
 }
 
 #[tokio::test(start_paused = true)]
