@@ -67,3 +67,22 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A limit that is off by default is one that hardly anybody has.
+    #[tokio::test]
+    async fn all_limits_in_time_are_on_by_default() {
+        let endpoint = crate::EndpointSettings::new("http://127.0.0.1:1").unwrap();
+        let config = Config::new(Upstream::single(endpoint).unwrap());
+        let seconds = Duration::from_secs;
+        assert_eq!(config.connect_timeout, seconds(5));
+        assert_eq!(config.handshake_timeout, seconds(10));
+        assert_eq!(config.refusal_timeout, seconds(30));
+        assert_eq!(config.patience(), Patience::new(seconds(10), seconds(60)));
+        assert_eq!(config.patience(), Patience::default());
+        assert_eq!(config.tcp_timeout, Some(seconds(120)));
+    }
+}

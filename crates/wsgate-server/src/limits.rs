@@ -225,6 +225,23 @@ mod tests {
         assert!(Limits::new().check().is_ok());
     }
 
+    /// As in the table: one that is off by default is one that hardly anybody has.
+    #[test]
+    fn all_are_on_by_default() {
+        let seconds = Duration::from_secs;
+        let table = Limits {
+            tls_handshake: seconds(10),
+            first_request: seconds(30),
+            header_read: seconds(30),
+            http2_ping_interval: seconds(20),
+            http2_ping_timeout: seconds(20),
+            http2_idle: seconds(180),
+            send: seconds(60),
+            request_head: 32 << 10,
+        };
+        assert_eq!(Limits::new(), table);
+    }
+
     #[test]
     fn a_limit_out_of_range_is_named() {
         #[track_caller]

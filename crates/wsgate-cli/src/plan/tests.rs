@@ -195,6 +195,36 @@ fn the_front_is_what_was_asked_for() {
     assert_eq!(hsts, Some(Hsts::max_age(hour)));
 }
 
+/// Nobody has to know of them.
+#[test]
+fn defences_are_up_unless_one_says_otherwise() {
+    #[track_caller]
+    fn check(option: &str, given: &str, as_it_comes: &str) {
+        for (more, expected) in [("", as_it_comes), (option, given)] {
+            let plan = plan(&format!("{CERTIFIED} --route /a=http://b {more}")).unwrap();
+            let shown = format!("{plan:?}");
+            assert!(
+                shown.contains(&format!(" {expected}")),
+                "{expected}: {shown}"
+            );
+        }
+    }
+    check("--cert-check off", "watch: None", "watch: Some(30s)");
+    check(
+        "--max-pending-handshakes off",
+        "pending_handshakes: None",
+        "pending_handshakes: Some(1000)",
+    );
+    check("--max-tunnels off", "tunnels: None", "tunnels: Some(448)");
+    // Of connections, and of tunnels.
+    check("--send-timeout 1h", "send: 3600s", "send: 60s");
+    check(
+        "--send-timeout 1h",
+        "send_timeout: 3600s",
+        "send_timeout: 60s",
+    );
+}
+
 #[test]
 fn routes_are_told_as_they_were_written() {
     for (route, path, upstream, endpoint) in [
@@ -287,4 +317,72 @@ fn origins_add_to_the_own_one() {
     check(&["*"], &OriginPolicy::any());
     let two = ["https://a.test", "*.b.test"];
     check(&two, &same().and_allow(two).unwrap());
+}
+
+/// What is waited for, by whom, in the words of its `Debug`.
+#[track_caller]
+fn waits(options: &str, limits: &Limits, proxy: &[&str], stack: &[&str]) {
+    let plan = plan(&format!("{CERTIFIED} --route /a=http://b {options}")).unwrap();
+    assert_eq!(plan.limits, *limits);
+    let told = format!("{:?}", plan.routes[0].proxy);
+    for time in proxy {
+        assert!(told.contains(time), "{time}: {told}");
+    }
+    let told = format!("{:?}", plan.stack);
+    for time in stack {
+        assert!(told.contains(time), "{time}: {told}");
+    }
+}
+
+#[test]
+fn the_limits_in_time_are_on_by_default() {
+    waits(
+        "",
+        &Limits::new(),
+        &[
+            "connect_timeout: 5s",
+            "handshake_timeout: 10s",
+            "refusal_timeout: 30s",
+            "close_timeout: 10s",
+            "send_timeout: 60s",
+            "tcp_timeout: Some(120s)",
+        ],
+        &[
+            "}, 30s)), limits: ",
+            "read_timeout: Some(ReadTimeoutLayer { timeout: 60s",
+            "frame_timeout: Some(MessageTimeoutLayer { timeout: 60s, unit: Frame",
+            "message_timeout: None",
+        ],
+    );
+}
+
+#[test]
+fn each_limit_in_time_has_an_option_that_reaches_it() {
+    let seconds = std::time::Duration::from_secs;
+    waits(
+        "--tls-timeout 11s --header-timeout 12s --http2-idle-timeout 13s --send-timeout 14s \
+         --connect-timeout 15s --handshake-timeout 16s --refusal-timeout 17s --close-timeout 18s \
+         --upstream-tcp-timeout 19s --read-timeout 20s --frame-timeout 21s --message-timeout 22s \
+         --drain-timeout 23s",
+        &Limits::new()
+            .tls_handshake(seconds(11))
+            .first_request(seconds(12))
+            .header_read(seconds(12))
+            .http2_idle(seconds(13))
+            .send(seconds(14)),
+        &[
+            "connect_timeout: 15s",
+            "handshake_timeout: 16s",
+            "refusal_timeout: 17s",
+            "close_timeout: 18s",
+            "send_timeout: 14s",
+            "tcp_timeout: Some(19s)",
+        ],
+        &[
+            "}, 23s)), limits: ",
+            "read_timeout: Some(ReadTimeoutLayer { timeout: 20s",
+            "frame_timeout: Some(MessageTimeoutLayer { timeout: 21s, unit: Frame",
+            "message_timeout: Some(MessageTimeoutLayer { timeout: 22s, unit: Message",
+        ],
+    );
 }

@@ -56,6 +56,13 @@ async fn a_request_under_way_is_finished() {
     assert!(answer.ends_with("finished"), "{answer}");
 }
 
+/// Less than the 10 s after which containers are killed.
+#[test]
+fn there_is_a_grace_by_default_and_it_is_short() {
+    let server = format!("{:?}", bind(LOOPBACK));
+    assert!(server.contains("shutdown_grace: 8s"), "{server}");
+}
+
 #[tokio::test]
 async fn a_request_that_does_not_finish_is_cut_after_the_grace() {
     let _log = Log::capture();

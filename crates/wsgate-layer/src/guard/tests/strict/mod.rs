@@ -3,17 +3,24 @@
 mod cases;
 mod transparent;
 
-use std::{slice, task::Poll};
+use std::{
+    slice,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
 
 use http::HeaderMap;
 use tokio::task::coop::unconstrained;
-use wsgate_frame::{CloseCode, Role, Violation};
+use wsgate_frame::{CloseCode, Event, Role, Violation};
 
 use self::cases::{Case, cases, raw};
 use super::{
-    super::{Policies, Policy},
+    super::{Ending, Policies, Policy, Wants},
     Peer,
-    frames::{BOTH, Frame, bytes, close, frames, other, text},
+    frames::{BOTH, Frame, bytes, close, frames, other, ping, text},
     handler::{After, Task, guarded, guarded_over_h2},
 };
 use crate::{
@@ -212,6 +219,8 @@ async fn data_after_a_close_is_told_to_the_one_that_has_had_none() {
         let (mut task, wire) = guarded(peer, Policies::new([strict()].into()));
         task.sends(slice::from_ref(&bye));
         task.sends(&[text("never seen")]);
+        // Alone there would be nothing wrong with it.
+        task.sends(&[ping(b"nor this")]);
         assert_eq!(wire.heard(peer), [bye]);
         let end = task.tunnel.end().unwrap();
         assert_eq!(end.cause, Cause::ProtocolError(Violation::DataAfterClose));
@@ -231,31 +240,68 @@ async fn data_after_a_close_is_told_to_the_one_that_has_had_none() {
 #[tokio::test(start_paused = true)]
 async fn over_http2_and_by_vectored_writes_it_is_the_same() {
     let peer = Role::Client;
-    for case in cases(Role::Server) {
-        let (mut task, wire) = guarded_over_h2(peer, Policies::new([strict()].into()));
-        let good = [text("good").by(Role::Server), case.before.clone()].concat();
-        let mut bufs = vec![&good[..], &case.wrong, b"more"];
-        while let Some(first) = bufs.first() {
-            let Poll::Ready(Ok(n)) = task.write_vectored(&bufs) else {
-                panic!("it waits");
-            };
-            assert!(
-                n <= first.len() || bufs.len() < 3,
-                "the rest is thrown away"
-            );
-            if n == first.len() {
-                bufs.remove(0);
-            } else {
-                bufs[0] = &first[n..];
+    for open in [guarded, guarded_over_h2] {
+        for case in cases(Role::Server) {
+            let (mut task, wire) = open(peer, Policies::new([strict()].into()));
+            let good = [text("good").by(Role::Server), case.before.clone()].concat();
+            let mut bufs = vec![&good[..], &case.wrong, b"more"];
+            while let Some(first) = bufs.first() {
+                let Poll::Ready(Ok(n)) = task.write_vectored(&bufs) else {
+                    panic!("it waits");
+                };
+                assert!(
+                    n <= first.len() || bufs.len() < 3,
+                    "the rest is thrown away"
+                );
+                if n == first.len() {
+                    bufs.remove(0);
+                } else {
+                    bufs[0] = &first[n..];
+                }
             }
+            assert!(matches!(task.flush(), Poll::Ready(Ok(()))));
+            let got = wire.got();
+            assert!(got.starts_with(&good));
+            assert_eq!(
+                frames(Role::Server, &got[good.len()..]),
+                [told(&case, Role::Server)]
+            );
         }
-        assert!(matches!(task.flush(), Poll::Ready(Ok(()))));
-        let got = wire.got();
-        assert!(got.starts_with(&good));
-        assert_eq!(
-            frames(Role::Server, &got[good.len()..]),
-            [told(&case, Role::Server)]
-        );
+    }
+}
+
+/// Has every frame shown to it, and counts them.
+#[derive(Debug, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+impl Policy for Counting {
+    fn wants(&self) -> Wants {
+        Wants::STRICT
+    }
+
+    fn refuses(&mut self, _: &Event<'_>, _: Role) -> Option<Ending> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+/// However often a handler offers what its peer does not take.
+#[tokio::test(start_paused = true)]
+async fn what_has_to_wait_is_looked_at_once() {
+    for peer in BOTH {
+        let counting = Counting::default();
+        let seen = Arc::clone(&counting.0);
+        let (mut task, wire) = guarded(peer, counting);
+        wire.takes(0);
+        let frame = text("good").by(other(peer));
+        for _ in 0..100 {
+            assert!(task.write(&frame).is_pending());
+        }
+        assert_eq!(seen.load(Ordering::Relaxed), 1);
+        wire.takes_all();
+        task.write_all(&frame);
+        assert_eq!(seen.load(Ordering::Relaxed), 1);
+        assert_eq!(wire.got(), frame);
     }
 }
 

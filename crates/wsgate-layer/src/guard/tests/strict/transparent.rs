@@ -1,9 +1,13 @@
 //! Frames that break a rule, where nobody is held to the rules.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::time::advance;
-use wsgate_frame::{OpCode, Violation};
+use wsgate_frame::{OpCode, Role, Violation};
 
 use super::{
     super::{
@@ -62,14 +66,6 @@ async fn where_nobody_is_strict_wrong_frames_pass_and_ours_stand_between_them() 
 #[tokio::test(start_paused = true)]
 async fn where_the_place_is_lost_nothing_is_sent_and_the_end_is_a_cut() {
     for peer in BOTH {
-        let lost = |from| {
-            raw(
-                from,
-                0x82,
-                &[127, 0x80, 0, 0, 0, 0, 0, 0, 0],
-                b"what is this",
-            )
-        };
         let policy = <Planned>::default().pings_at(1).ends_at(2, politely());
         let (mut task, wire) = guarded(peer, policy);
         wire.sends(&lost(peer));
@@ -86,5 +82,67 @@ async fn where_the_place_is_lost_nothing_is_sent_and_the_end_is_a_cut() {
         assert_eq!(task.read_all(), (vec![], After::Eof));
         assert!(wire.is_cut());
         assert_eq!(wire.got(), b"");
+    }
+}
+
+/// Whoever is told by nobody else has it from the log, once for each side.
+#[tokio::test(start_paused = true)]
+async fn that_the_place_is_lost_is_said_once_for_each_side() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    for peer in BOTH {
+        let (mut task, wire) = guarded(peer, <Planned>::default());
+        for _ in 0..3 {
+            wire.sends(&lost(peer));
+            task.read_all();
+        }
+        assert_eq!(log.take_sides(), [peer]);
+        for _ in 0..3 {
+            task.write_all(&lost(other(peer)));
+        }
+        assert_eq!(log.take_sides(), [other(peer)]);
+    }
+}
+
+/// A length that is no number of bytes, and something after it.
+fn lost(from: Role) -> Vec<u8> {
+    raw(
+        from,
+        0x82,
+        &[127, 0x80, 0, 0, 0, 0, 0, 0, 0],
+        b"what is this",
+    )
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Of which sides it was said since the last time.
+    fn take_sides(&self) -> Vec<Role> {
+        let text = std::mem::take(&mut *self.0.lock().unwrap());
+        let text = String::from_utf8(text).unwrap();
+        let lines = text.lines().filter(|line| line.contains("63 bits"));
+        let side = |line: &str| match line.contains("side=\"client\"") {
+            true => Role::Client,
+            false => Role::Server,
+        };
+        lines.map(side).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
