@@ -122,9 +122,15 @@ async fn only_clients_of_the_ca_are_let_in() {
         let connector = TlsConnector::from(Arc::new(config));
         get_from(connector.connect(name, stream).await?).await
     };
-    assert!(visit(Some(&known)).await.unwrap().starts_with("HTTP/1.1 "));
-    for refused in [None, Some(&stranger)] {
-        visit(refused).await.unwrap_err();
+    for is_reloaded in [false, true] {
+        if is_reloaded {
+            wsgate.signal("-HUP").await;
+            wsgate.logs("read anew, and are in use").await;
+        }
+        assert!(visit(Some(&known)).await.unwrap().starts_with("HTTP/1.1 "));
+        for refused in [None, Some(&stranger)] {
+            visit(refused).await.unwrap_err();
+        }
     }
     wsgate.logs("brought no certificate").await;
     wsgate

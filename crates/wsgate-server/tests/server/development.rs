@@ -130,6 +130,27 @@ async fn the_key_is_the_users_alone() {
     assert_eq!(private, 1);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_that_others_may_read_is_warned_of_at_each_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let log = Log::capture();
+    let directory = tempfile::tempdir().unwrap();
+    let ca = DevelopmentCa::in_directory(directory.path());
+    start(&ca, LOOPBACK).await;
+    assert!(!log.text().contains("WARN"), "{}", log.text());
+
+    let key = directory.path().join("ca-key.pem");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let command = format!("`chmod 600 {}`", key.display());
+    for starts in 1..=2 {
+        start(&ca, LOOPBACK).await;
+        log.line(&["WARN", "mode 0644", &command]).await;
+        assert_eq!(log.text().matches(&command).count(), starts);
+    }
+}
+
 #[test]
 fn the_instructions_name_the_certificate() {
     let ca = DevelopmentCa::in_directory("/somewhere");

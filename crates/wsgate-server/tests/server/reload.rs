@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
 use wsgate_server::{Pem, Running, ServerErrorKind, Tls, rustls};
@@ -162,12 +162,31 @@ async fn files_that_change_are_noticed_and_those_half_written_waited_for() {
     served(get_root(&running, &new_client).await);
 }
 
+/// Whoever writes when it is looked at gets the time to come to an end.
+#[tokio::test(start_paused = true)]
+async fn what_is_being_written_is_read_when_it_is_whole() {
+    let log = Log::capture();
+    let ((old, _), (new, _)) = (new(), new());
+    let files = Files::of(&old);
+    let second = Duration::from_secs(1);
+    let _running = start(files.tls().watch_every(second)).await;
+    tokio::time::sleep(second * 9 / 10).await;
+    fs::write(files.chain(), &new.chain[..new.chain.len() / 2]).unwrap();
+    // It is looked at once more after a tenth.
+    tokio::time::sleep(second * 3 / 20).await;
+    files.write(&new);
+    tokio::time::sleep(second * 10).await;
+    assert!(!log.text().contains("ERROR"), "{}", log.text());
+    assert_eq!(log.text().matches("read anew, and are in use").count(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_change_is_told_once_however_often_it_is_looked_at() {
     let log = Log::capture();
     let (identity, _) = new();
     let files = Files::of(&identity);
-    let _running = start(files.tls().watch_every(Duration::from_secs(60))).await;
+    // Which it is, unless one says otherwise.
+    let _running = start(files.tls()).await;
     let told = |words: &str| log.text().matches(words).count();
     let hour = Duration::from_secs(60 * 60);
     tokio::time::sleep(hour).await;
@@ -183,19 +202,23 @@ async fn each_change_is_told_once_however_often_it_is_looked_at() {
 /// A renewal that failed was told at the start, months ago.
 #[tokio::test(start_paused = true)]
 async fn a_certificate_that_is_about_to_expire_is_told_each_day() {
-    let log = Log::capture();
-    let identity = Identity::with(&["localhost"], |params| {
-        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
-    });
-    let tls = identity.tls().watch_every(Duration::from_secs(60 * 60));
-    let _running = start(tls).await;
-    let told = || log.text().matches("the certificate has expired").count();
-    assert_eq!(told(), 1);
     let day = Duration::from_secs(24 * 60 * 60);
-    tokio::time::sleep(day / 2).await;
-    assert_eq!(told(), 1);
-    tokio::time::sleep(2 * day).await;
-    assert_eq!(told(), 3);
+    let now = SystemTime::now();
+    for (end, words) in [
+        (now + 5 * day, "the certificate expires soon"),
+        (now - day, "the certificate has expired"),
+    ] {
+        let log = Log::capture();
+        let identity = Identity::with(&["localhost"], |params| params.not_after = end.into());
+        let tls = identity.tls().watch_every(Duration::from_secs(60 * 60));
+        let _running = start(tls).await;
+        let told = || log.text().matches(words).count();
+        assert_eq!(told(), 1, "{}", log.text());
+        tokio::time::sleep(day / 2).await;
+        assert_eq!(told(), 1);
+        tokio::time::sleep(2 * day).await;
+        assert_eq!(told(), 3);
+    }
 }
 
 #[tokio::test]

@@ -99,6 +99,44 @@ async fn a_further_address_of_the_endpoint_has_ports_of_its_own() {
     second.join().await;
 }
 
+/// They say nothing of the endpoint.
+#[tokio::test]
+async fn checks_that_have_no_port_fail_nobody() {
+    let test = "hostile::resources::ports::checks_that_have_no_port_fail_nobody";
+    if !alone_in_namespaces(test, NETWORK).await {
+        return;
+    }
+    let _trace = trace::init();
+    let upstream = Upstream::at(at([127, 0, 0, 1], 9000), script::echo()).await;
+    // But for one, where the gateway listens.
+    let taken: Vec<_> = (40_000..40_019)
+        .map(|port| {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(at([0, 0, 0, 0], port)).unwrap();
+            socket
+        })
+        .collect();
+    let wsgate = Wsgate::before(upstream.addr())
+        .route("http://127.0.0.1:9000,http://127.0.0.1:9001")
+        .args("--health-check tcp --health-check-interval 100ms --log-level debug")
+        .start()
+        .await;
+    wsgate
+        .until("checks", |w| {
+            w.count("an endpoint cannot be checked now") >= 8 || w.count("fails its checks") > 0
+        })
+        .await;
+    assert_eq!(wsgate.count("fails its checks"), 0, "{}", wsgate.log());
+    drop(taken);
+    // The other one refuses connections.
+    wsgate.logs("an endpoint fails its checks", 1).await;
+    let mut tunnel = knock(&wsgate).await.unwrap();
+    echoes_raw(&mut tunnel).await;
+    drop(tunnel);
+    wsgate.terminate().await;
+    upstream.join().await;
+}
+
 async fn start(upstream: SocketAddr, route: &str) -> Wsgate {
     Wsgate::before(upstream).route(route).start().await
 }

@@ -59,7 +59,7 @@ async fn one_from_the_queue_is_pending_too() {
         .tunnels(2)
         .queue(1, Duration::from_secs(5))
         .pending_handshakes(1);
-    let (one, _two) = (
+    let (one, two) = (
         open(&layer, A).await.unwrap(),
         open(&layer, A).await.unwrap(),
     );
@@ -67,6 +67,17 @@ async fn one_from_the_queue_is_pending_too() {
     assert_pending!(queued.poll());
     drop(one);
     queued.await.unwrap();
+
+    // The place that it waited for is one for a tunnel.
+    let one = open(&layer, A).await.unwrap();
+    drop(two);
+    let silent = begin(&layer);
+    let mut queued = tokio_test::task::spawn(open(&layer, B));
+    assert_pending!(queued.poll());
+    drop(one);
+    is_refused(queued.await, Limit::PendingHandshakes, 503, "1");
+    drop(silent);
+    open(&layer, B).await.unwrap();
 }
 
 #[tokio::test]

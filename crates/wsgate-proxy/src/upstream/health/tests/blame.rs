@@ -8,7 +8,10 @@ use tokio::time::advance;
 use super::{SECOND, endpoint, group, handshake};
 use crate::{
     error::UpstreamFailure,
-    upstream::{Handshake, Upstream, health::EndpointHealth},
+    upstream::{
+        Handshake, Upstream,
+        health::{Accuser, Attempt, Bar, Ejection, EndpointHealth, Moment, Verdict},
+    },
 };
 
 type Answer = Result<Response<()>, UpstreamFailure>;
@@ -89,6 +92,33 @@ async fn nor_does_it_keep_others_out_as_their_probe() {
         shake(&upstream, Some("198.51.100.1"), |_| status(101));
     }
     assert!(out(&upstream).len() <= 1, "{:?}", out(&upstream));
+}
+
+/// The first endpoint's time is over when another client has the second one out, and it fails its probe.
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_fails_is_by_its_clients_word_until_its_time_is_over_too() {
+    let upstream = group(1..=4).build().unwrap();
+    let is_believed = |port: usize, client: &str| {
+        let member = &upstream.group.members.load().primary[port - 1];
+        let now = Moment::now();
+        let attempt = Attempt::begin(member, Bar::at(now), now).unwrap();
+        let hung = Verdict::Failed {
+            why: "hung".to_owned(),
+            is_its_own: false,
+        };
+        let accuser = Accuser::at(client.parse().unwrap());
+        let unproven = attempt.report(&upstream, &Ejection::default(), &hung, Some(accuser));
+        unproven.is_none()
+    };
+    assert!(is_believed(1, "192.0.2.1"));
+    advance(SECOND).await;
+    assert!(is_believed(2, "192.0.2.2"));
+    assert!(is_believed(1, "192.0.2.1"));
+    assert!(!is_believed(3, "192.0.2.1"));
+    assert_eq!(out(&upstream), [1, 2]);
+
+    advance(60 * SECOND).await;
+    assert!(is_believed(3, "192.0.2.1"));
 }
 
 #[tokio::test(start_paused = true)]
