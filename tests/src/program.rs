@@ -39,8 +39,8 @@ pub(crate) fn find(name: &str) -> PathBuf {
 /// One of our own programs, as cargo last built it.
 ///
 /// A test has to find it so: cargo tells a test the programs of its own package only, and does not
-/// build those of others for it. `cargo build --workspace --bins` does, and `cargo xtask test` begins
-/// with it.
+/// build those of others for it. `cargo build --workspace --all-targets --all-features` does, and `cargo
+/// xtask test` begins with it.
 ///
 /// # Panics
 ///

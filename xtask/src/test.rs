@@ -25,9 +25,10 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 /// Unit tests, integration tests, examples, and the benchmarks once each so that they cannot rot.
 pub(crate) fn all_targets(workspace: &Workspace) -> Result<()> {
     // The end-to-end tests start our programs. `cargo test` builds those only whose package has
-    // integration tests of its own.
+    // integration tests of its own. All targets, as there: the dependencies of programs alone have
+    // fewer features, and all would be compiled twice.
     let mut cargo = process::cargo(&workspace.root);
-    process::run(cargo.args(["build", "--workspace", "--bins", "--all-features"]))?;
+    process::run(cargo.args(["build", "--workspace", "--all-targets", "--all-features"]))?;
     let mut cargo = process::cargo(&workspace.root);
     process::run(cargo.args(["test", "--workspace", "--all-targets", "--all-features"]))
 }

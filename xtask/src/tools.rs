@@ -19,7 +19,8 @@ pub(crate) fn installed(workspace: &Workspace, name: &str, version: &str) -> Res
     }
     crate::say(&format!("installing {name} once; this takes some minutes"));
     let mut cargo = process::cargo(&workspace.root);
-    cargo.args(["install", "--quiet", "--locked", name]);
+    // Not optimised, which takes longer than all that they do.
+    cargo.args(["install", "--quiet", "--locked", "--debug", name]);
     cargo.args(["--version", version, "--root"]);
     process::run(cargo.arg(&tools))?;
     Ok(program)
