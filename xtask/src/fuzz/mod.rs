@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// Seconds for each target.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
+    /// Begin with this chance, to do the same again. Default: another each time.
+    #[arg(long)]
+    seed: Option<u32>,
     /// Afterwards add to fuzz/seeds what reached something new, up to 200 inputs a target.
     #[arg(long)]
     keep: bool,
@@ -61,7 +64,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     process::run(&mut fuzzer.command("build", &[]))?;
     for target in chosen {
-        let figures = fuzzer.run(&target, options.seconds)?;
+        let figures = fuzzer.run(&target, options)?;
         crate::say(&line(&target, &figures));
         if options.keep {
             fuzzer.keep(&target)?;
@@ -70,11 +73,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A few seconds of each target, from what is kept: that they still build and find nothing at once.
+/// A few seconds of each target, from what is kept: that they still build and find nothing at once. By
+/// the same chance each time: what is new is found by whoever looks for it, and not by whose change comes by.
 pub(crate) fn smoke(workspace: &Workspace) -> Result<()> {
     let options = Options {
         target: None,
         seconds: 3,
+        seed: Some(1),
         keep: false,
     };
     run(workspace, &options)
@@ -132,11 +137,12 @@ impl<'a> Fuzzer<'a> {
         Ok([found, seeds])
     }
 
-    fn run(&self, target: &str, seconds: u32) -> Result<Figures> {
+    fn run(&self, target: &str, options: &Options) -> Result<Figures> {
         let corpora = self.corpora(target)?;
         let mut fuzz = self.command("run", &[target]);
         fuzz.args(&corpora).arg("--").args(LIMITS);
-        fuzz.arg(format!("-max_total_time={seconds}"));
+        fuzz.arg(format!("-max_total_time={}", options.seconds));
+        fuzz.args(options.seed.map(|seed| format!("-seed={seed}")));
         let log = self.folder.join(format!("{target}.log"));
         self.logged(&mut fuzz, &log)?;
         let text = String::from_utf8_lossy(&read(&log)?).into_owned();

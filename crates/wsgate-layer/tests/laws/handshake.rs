@@ -20,7 +20,8 @@ use wsgate_layer::{
 use super::{
     forwarded,
     head::{
-        PROXY, STRANGER, TRUSTED, came_from, extended_connect, lines, members, request, response,
+        PROXY, STRANGER, TRUSTED, came_from, extended_connect, lines, members, request,
+        request_sent_on, response,
     },
 };
 
@@ -144,7 +145,7 @@ fn is_clean(way: &Way, req: &Request<()>, sent: &Request<()>) {
         (None, None) => assert_eq!(host, lines(req.headers(), "host")),
     }
 
-    let (again, behind) = request(&wire(sent)).map_or_else(
+    let (again, behind) = request_sent_on(&wire(sent)).map_or_else(
         || panic!("{sent:?} is no request"),
         |(again, behind)| (again, behind.len()),
     );

@@ -23,12 +23,20 @@ pub(crate) const PROXY: SocketAddr = SocketAddr::new(
 /// The networks of [`PROXY`].
 pub(crate) const TRUSTED: [&str; 2] = ["10.0.0.0/8", "fd00::/8"];
 
-/// Which fields a head may have more of than others: none that came from the bytes are lost.
+/// How many fields a head may have that comes from outside: one with more is none.
 const FIELDS: usize = 64;
+
+/// How many one may have that was sent on, to which some were added.
+const FIELDS_SENT_ON: usize = FIELDS + 16;
 
 /// A request over HTTP/1.1 and what follows its head.
 pub(crate) fn request(bytes: &[u8]) -> Option<(Request<()>, &[u8])> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    request_sent_on(bytes).filter(|(req, _)| req.headers().len() <= FIELDS)
+}
+
+/// The same, as an upstream reads it.
+pub(crate) fn request_sent_on(bytes: &[u8]) -> Option<(Request<()>, &[u8])> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_SENT_ON];
     let mut head = httparse::Request::new(&mut fields);
     let Ok(httparse::Status::Complete(size)) = head.parse(bytes) else {
         return None;
