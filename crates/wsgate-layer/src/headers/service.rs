@@ -108,14 +108,13 @@ fn client_host(uri: &Uri, field: Option<&HeaderValue>) -> Option<HeaderValue> {
 }
 
 /// HTTP/2 clients send each cookie in a field of its own, to compress it better; an HTTP/1.1 server
-/// expects one field with all of them (RFC 9113 8.2.3).
+/// expects one field with all of them (RFC 9113 8.2.3). Empty ones are left out: no value ends with a
+/// space (RFC 9110 5.5).
 fn join_cookies(headers: &mut HeaderMap) {
-    let cookies: Vec<_> = headers
-        .get_all(COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if cookies.len() > 1 {
+    let cookies = headers.get_all(COOKIE);
+    if cookies.iter().nth(1).is_some() {
+        let cookies = cookies.iter().map(HeaderValue::as_bytes);
+        let cookies: Vec<_> = cookies.filter(|cookie| !cookie.is_empty()).collect();
         let joined = HeaderValue::from_bytes(&cookies.join(&b"; "[..]));
         headers.insert(
             COOKIE,
