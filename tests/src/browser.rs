@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
+use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -150,17 +152,31 @@ impl Browser {
         .await;
     }
 
-    /// Presses the keys of this text, one after the other, wherever the focus is.
-    /// [`Key`](fantoccini::key::Key) has those that are no letters.
+    /// Presses the keys of this text, one after the other, wherever the focus is by then.
+    /// [`Key`] has those that are no letters; [`Key::Shift`] is held until [`Key::Null`].
     ///
     /// # Panics
     ///
     /// When nothing takes them.
     pub async fn keys(&self, keys: &str) {
-        let pressed = within("pressing keys", async {
-            self.page.active_element().await?.send_keys(keys).await
-        });
-        let pressed = pressed.await;
+        let mut held = Vec::new();
+        let mut actions = KeyActions::new("keyboard".to_owned());
+        for value in keys.chars() {
+            if value == char::from(Key::Null) {
+                for value in held.drain(..) {
+                    actions = actions.then(KeyAction::Up { value });
+                }
+                continue;
+            }
+            actions = actions.then(KeyAction::Down { value });
+            if value == char::from(Key::Shift) {
+                held.push(value);
+            } else {
+                actions = actions.then(KeyAction::Up { value });
+            }
+        }
+        // Not to the element that has the focus now: it may lose it before the keys have come to it.
+        let pressed = within("pressing keys", self.page.perform_actions(actions)).await;
         pressed.unwrap_or_else(|error| panic!("cannot press {keys:?}: {error}"));
     }
 
